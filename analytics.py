@@ -1,0 +1,147 @@
+"""The face of the analytics: :class:`Analytics`, static methods, pure.
+
+Every method hands over to a module of the package ``quant`` (or ``trading``), imported at the
+first call, so that importing this module loads neither numba nor statsmodels nor scikit-learn.
+An analytic of your own is one more static method here.
+
+Conventions: ``price1`` is y and ``price2`` is x, so that price1 ≈ ratio · price2 + intercept and
+spread = price1 − ratio · price2 − intercept. Series are joined on their common index and pairs
+with a NaN dropped. Formulas, nulls and sources: ``docs/methodology.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from quant.results import Bands, HedgeFit, HedgePath
+
+
+class Analytics:
+    """Candles, hedge ratios, spreads, z-scores, volatilities, correlations, tests and scans."""
+
+    # ---- candles -------------------------------------------------------------------------
+
+    @staticmethod
+    def resample_ohlcv(
+        tick_df: pd.DataFrame, timeframe: str = "1min", *, fill: bool = False
+    ) -> pd.DataFrame:
+        """The candles of `tick_df`; see :func:`quant.resample.resample_ohlcv`."""
+        from quant import resample
+
+        return resample.resample_ohlcv(tick_df, timeframe, fill=fill)
+
+    # ---- hedge ratios --------------------------------------------------------------------
+
+    @staticmethod
+    def calculate_hedge_ratio(
+        price1: Any, price2: Any, method: str = "ols", *, log_prices: bool = False, **options: Any
+    ) -> tuple[Any, Any]:
+        """(ratio, intercept) of price1 on price2: floats, or Series for ``rolling_ols`` and
+        ``kalman``; see :func:`quant.hedge.calculate_hedge_ratio`."""
+        from quant import hedge
+
+        return hedge.calculate_hedge_ratio(price1, price2, method, log_prices=log_prices, **options)
+
+    @staticmethod
+    def fit_hedge(
+        price1: Any, price2: Any, method: str = "ols", *, log_prices: bool = False, **options: Any
+    ) -> HedgeFit | HedgePath:
+        """The hedge ratio with its errors, R² and residuals; see :func:`quant.hedge.fit_hedge`."""
+        from quant import hedge
+
+        return hedge.fit_hedge(price1, price2, method, log_prices=log_prices, **options)
+
+    # ---- spread and z-score --------------------------------------------------------------
+
+    @staticmethod
+    def calculate_spread(
+        price1: Any, price2: Any, ratio: Any, intercept: Any = 0.0, *, log_prices: bool = False
+    ) -> pd.Series:
+        """price1 − ratio · price2 − intercept; see :func:`quant.rolling.calculate_spread`."""
+        from quant import rolling
+
+        return rolling.calculate_spread(price1, price2, ratio, intercept, log_prices=log_prices)
+
+    @staticmethod
+    def calculate_zscore(spread: Any, window: int = 20, method: str = "rolling") -> pd.Series:
+        """The z-score, ``rolling``, ``ewma`` or ``robust``; see
+        :func:`quant.rolling.calculate_zscore`."""
+        from quant import rolling
+
+        return rolling.calculate_zscore(spread, window, method)
+
+    @staticmethod
+    def calculate_bollinger_bands(prices: Any, window: int = 20, num_std: float = 2) -> Bands:
+        """(upper, middle, lower); see :func:`quant.rolling.calculate_bollinger_bands`."""
+        from quant import rolling
+
+        return rolling.calculate_bollinger_bands(prices, window, num_std)
+
+    # ---- returns, volatility, correlation ------------------------------------------------
+
+    @staticmethod
+    def calculate_returns(prices: Any, kind: str = "log") -> Any:
+        """``log`` or ``simple`` returns; see :func:`quant.rolling.calculate_returns`."""
+        from quant import rolling
+
+        return rolling.calculate_returns(prices, kind)
+
+    @staticmethod
+    def volatility(
+        candles: Any,
+        method: str = "realised",
+        window: int = 20,
+        *,
+        timeframe: str | None = None,
+        annualise: bool = True,
+    ) -> pd.Series:
+        """``realised``, ``parkinson``, ``garman_klass`` or ``yang_zhang``, annualised by candle
+        length over 365 × 24 h; see :func:`quant.volatility.volatility`."""
+        from quant import volatility
+
+        return volatility.volatility(
+            candles, method, window, timeframe=timeframe, annualise=annualise
+        )
+
+    @staticmethod
+    def rolling_correlation(
+        price1: Any, price2: Any, window: int = 20, *, returns: bool = False
+    ) -> pd.Series:
+        """The correlation over the last `window` candles; see
+        :func:`quant.rolling.rolling_correlation`."""
+        from quant import rolling
+
+        return rolling.rolling_correlation(price1, price2, window, returns=returns)
+
+    @staticmethod
+    def correlation_matrix(
+        prices: pd.DataFrame, *, returns: bool = True, method: str = "pearson"
+    ) -> pd.DataFrame:
+        """Correlations of all columns; see :func:`quant.correlation.correlation_matrix`."""
+        from quant import correlation
+
+        return correlation.correlation_matrix(prices, returns=returns, method=method)
+
+    @staticmethod
+    def cross_correlation(
+        price1: Any, price2: Any, max_lag: int = 20, *, returns: bool = True
+    ) -> pd.Series:
+        """Correlation of price1 with price2 `lag` candles earlier; see
+        :func:`quant.correlation.cross_correlation`."""
+        from quant import correlation
+
+        return correlation.cross_correlation(price1, price2, max_lag, returns=returns)
+
+    @staticmethod
+    def lead_lag_matrix(prices: pd.DataFrame, max_lag: int = 20, *, returns: bool = True) -> Any:
+        """Who leads whom, by how much, and whether it is noise; see
+        :func:`quant.correlation.lead_lag_matrix`."""
+        from quant import correlation
+
+        return correlation.lead_lag_matrix(prices, max_lag, returns=returns)
+
+    # ---- tests and scans (stationarity, cointegration, copulas, all pairs) -----------------
+    # ---- end of tests and scans ------------------------------------------------------------
