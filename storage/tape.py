@@ -1,0 +1,138 @@
+"""The stored tape read back: first and last print, ids at a time, holes, columns of ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from candles import Floats, Ints
+from ticks import IsoClock
+
+
+def text_ms(timestamp: str) -> int:
+    """Epoch milliseconds of a stored timestamp."""
+    return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+
+
+def last_print(con: Any, symbol: str) -> tuple[int | None, int | None]:
+    """Id and time of the newest print stored, or (None, None)."""
+    row = con.execute(
+        "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? ORDER BY trade_id DESC LIMIT 1",
+        (symbol,),
+    ).fetchone()
+    if row is not None and row[0] < 0:
+        row = con.execute(
+            "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id < 0 "
+            "ORDER BY timestamp DESC, id DESC LIMIT 1",
+            (symbol,),
+        ).fetchone()
+    return (row[0], text_ms(row[1])) if row else (None, None)
+
+
+def first_print(con: Any, symbol: str) -> tuple[int | None, int | None]:
+    """Id and time of the oldest print stored, or (None, None)."""
+    row = con.execute(
+        "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? ORDER BY trade_id LIMIT 1",
+        (symbol,),
+    ).fetchone()
+    if row is not None and row[0] < 0:
+        row = con.execute(
+            "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id < 0 "
+            "ORDER BY timestamp, id LIMIT 1",
+            (symbol,),
+        ).fetchone()
+    return (row[0], text_ms(row[1])) if row else (None, None)
+
+
+def id_at(con: Any, symbol: str, time_ms: int) -> int | None:
+    """The lowest exchange id whose print is at ``time_ms`` or later; None where there is none.
+
+    Ids grow with time, so this is a bisection on the unique index: some twenty look-ups.
+    """
+    probe = (
+        "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id >= ? "
+        "ORDER BY trade_id LIMIT 1"
+    )
+    ends = con.execute(
+        "SELECT min(trade_id), max(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0",
+        (symbol,),
+    ).fetchone()
+    if ends[0] is None:
+        return None
+    wanted = IsoClock()(time_ms)
+    low, high = ends[0], ends[1] + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = con.execute(probe, (symbol, middle)).fetchone()
+        if row is None or row[1] >= wanted:
+            high = middle
+        else:
+            low = row[0] + 1
+    row = con.execute(probe, (symbol, low)).fetchone()
+    return None if row is None else row[0]
+
+
+def missing_ranges(con: Any, symbol: str, first_id: int, last_id: int) -> list[tuple[int, int]]:
+    """The runs of ids within [first_id, last_id] that are not stored, in order."""
+    ids = np.fromiter(
+        chain.from_iterable(
+            con.execute(
+                "SELECT trade_id FROM ticks WHERE symbol = ? AND trade_id BETWEEN ? AND ? "
+                "ORDER BY trade_id",
+                (symbol, first_id, last_id),
+            )
+        ),
+        dtype=np.int64,
+    )
+    edges = np.concatenate(([first_id - 1], ids, [last_id + 1]))
+    holes = np.flatnonzero(np.diff(edges) > 1)
+    return [(int(edges[i]) + 1, int(edges[i + 1]) - 1) for i in holes]
+
+
+def tick_columns(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[Ints, Floats, Floats]:
+    """Time, price and size of the ticks in ``[start_ms, end_ms)``, in the order of the tape."""
+    clock = IsoClock()
+    first, last = clock(start_ms), clock(end_ms)
+    numbered, first_id = [], id_at(con, symbol, start_ms)
+    if first_id is not None:
+        end_id = id_at(con, symbol, end_ms)
+        numbered = con.execute(
+            "SELECT timestamp, price, size FROM ticks WHERE symbol = ? AND trade_id >= ? "
+            "AND trade_id < ? ORDER BY trade_id",
+            (symbol, first_id, end_id if end_id is not None else 2**63 - 1),
+        ).fetchall()
+    made = con.execute(
+        "SELECT timestamp, price, size FROM ticks WHERE symbol = ? AND trade_id < 0 "
+        "AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, id",
+        (symbol, first, last),
+    ).fetchall()
+    rows = numbered or made
+    times = np.fromiter((text_ms(r[0]) for r in rows), np.int64, len(rows))
+    return times, _column(rows, 1), _column(rows, 2)
+
+
+def _column(rows: Sequence[Sequence[float]], index: int) -> Floats:
+    return np.fromiter((r[index] for r in rows), np.float64, len(rows))
+
+
+def recent_frame(con: Any, symbol: str, start_ms: int, limit: int) -> pd.DataFrame:
+    """Ticks since ``start_ms`` in tape order, at most the newest ``limit``."""
+    first_id = id_at(con, symbol, start_ms)
+    condition, order = "trade_id >= ?", "trade_id"
+    key: int | str | None = first_id
+    if first_id is None:
+        condition, key, order = "trade_id < 0 AND timestamp >= ?", IsoClock()(start_ms), "timestamp"
+    rows = con.execute(
+        f"SELECT timestamp, price, size, is_buyer_maker FROM ticks WHERE symbol = ? "
+        f"AND {condition} ORDER BY {order} DESC LIMIT ?",
+        (symbol, key, limit),
+    ).fetchall()[::-1]
+    frame = pd.DataFrame(rows, columns=["timestamp", "price", "size", "is_buyer_maker"])
+    frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, format="ISO8601")
+    frame["is_buyer_maker"] = frame["is_buyer_maker"].astype("float64")
+    return frame

@@ -1,0 +1,241 @@
+"""The noun everything is made of: a `Tick`, and ticks as columns, a `TickBatch`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from errors import BadInput
+
+PrintKind = Literal["aggTrade", "trade", "made"]
+"""What the ids count: Binance's aggregate trades, its single trades, or ids made from the print."""
+
+_MILLIS = tuple(f".{ms:03d}Z" for ms in range(1000))
+_SYMBOL = re.compile(r"[a-z0-9_\-.]{1,40}")
+
+
+class Tick(msgspec.Struct, frozen=True, gc=False):
+    """One trade print.
+
+    Attributes
+    ----------
+    symbol : str
+        Lower case, such as ``btcusdt``.
+    time_ms : int
+        The exchange's time of the trade, UTC epoch milliseconds.
+    price : float
+        Quote per base, positive.
+    size : float
+        Base units, positive.
+    trade_id : int or None
+        The exchange's id; None where the source has none (one is made when it is stored).
+    is_buyer_maker : bool or None
+        True where the seller was the aggressor.
+    """
+
+    symbol: str
+    time_ms: int
+    price: float
+    size: float
+    trade_id: int | None = None
+    is_buyer_maker: bool | None = None
+
+    @property
+    def timestamp(self) -> str:
+        """The time as in the ``ticks`` table: ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
+        return iso_utc(self.time_ms)
+
+
+class IsoClock:
+    """Epoch milliseconds → ``YYYY-MM-DDTHH:MM:SS.mmmZ``, remembering the second it saw last.
+
+    Ticks arrive by the hundred within one second, so nearly every call is a concatenation.
+    """
+
+    def __init__(self) -> None:
+        self._second, self._prefix = -1, ""
+
+    def __call__(self, time_ms: int) -> str:
+        second, ms = divmod(time_ms, 1000)
+        if second != self._second:
+            moment = datetime.fromtimestamp(second, UTC)
+            self._prefix = moment.strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second
+        return self._prefix + _MILLIS[ms]
+
+    def column(self, times_ms: Sequence[int]) -> list[str]:
+        """The whole column, in order."""
+        texts: list[str] = []
+        append = texts.append
+        second_now, prefix = self._second, self._prefix
+        for time_ms in times_ms:
+            second = time_ms // 1000
+            if second != second_now:
+                prefix = self(time_ms)[:-5]
+                second_now = second
+            append(prefix + _MILLIS[time_ms - second * 1000])
+        return texts
+
+
+def iso_utc(time_ms: int) -> str:
+    """Epoch milliseconds as fixed-width ISO-8601 in UTC, whose text order is time order."""
+    return IsoClock()(time_ms)
+
+
+def epoch_ms(text: str) -> int:
+    """Epoch milliseconds of an ISO-8601 time; one without a zone is taken as UTC.
+
+    Raises
+    ------
+    BadInput
+        The text is not a time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"{text!r} is not an ISO-8601 time.") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def clean_symbols(symbols: Iterable[str] | str) -> list[str]:
+    """Symbols trimmed, lower-cased and without repeats, in the order given.
+
+    Raises
+    ------
+    BadInput
+        There is none, or one holds characters that no symbol has.
+    """
+    if isinstance(symbols, str):
+        symbols = symbols.split(",")
+    clean = list(dict.fromkeys(s.strip().lower() for s in symbols if s.strip()))
+    wrong = [s for s in clean if not _SYMBOL.fullmatch(s)]
+    if wrong:
+        raise BadInput(
+            f"{', '.join(map(repr, wrong))} cannot be a symbol; letters, digits, "
+            "'_', '-' and '.' are allowed, such as btcusdt."
+        )
+    if not clean:
+        raise BadInput("No symbol was given; name at least one, such as btcusdt.")
+    return clean
+
+
+@dataclass(slots=True)
+class TickBatch:
+    """Ticks as columns of equal length, of one kind of print.
+
+    The columns are plain lists because they go to SQLite as Python objects.
+    """
+
+    kind: PrintKind
+    symbol: list[str] = field(default_factory=list)
+    time_ms: list[int] = field(default_factory=list)
+    price: list[float] = field(default_factory=list)
+    size: list[float] = field(default_factory=list)
+    trade_id: list[int] = field(default_factory=list)
+    is_buyer_maker: list[bool | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.time_ms)
+
+    def extend(self, other: TickBatch) -> None:
+        """Append another batch of the same kind."""
+        self.symbol += other.symbol
+        self.time_ms += other.time_ms
+        self.price += other.price
+        self.size += other.size
+        self.trade_id += other.trade_id
+        self.is_buyer_maker += other.is_buyer_maker
+
+    def select(self, rows: Sequence[int]) -> TickBatch:
+        """The rows at these positions, in this order."""
+        return TickBatch(
+            self.kind,
+            [self.symbol[i] for i in rows],
+            [self.time_ms[i] for i in rows],
+            [self.price[i] for i in rows],
+            [self.size[i] for i in rows],
+            [self.trade_id[i] for i in rows],
+            [self.is_buyer_maker[i] for i in rows],
+        )
+
+    def ticks(self) -> Iterator[Tick]:
+        """The batch as single ticks."""
+        columns = (
+            self.symbol,
+            self.time_ms,
+            self.price,
+            self.size,
+            self.trade_id,
+            self.is_buyer_maker,
+        )
+        return (Tick(*row) for row in zip(*columns, strict=True))
+
+    @classmethod
+    def from_ticks(cls, ticks: Iterable[Tick], kind: PrintKind = "aggTrade") -> TickBatch:
+        """Columns of the ticks; ids are made for all of them where the first has none.
+
+        Raises
+        ------
+        BadInput
+            Some ticks have an id and some have not.
+        """
+        rows = list(ticks)
+        with_id = sum(t.trade_id is not None for t in rows)
+        if with_id not in (0, len(rows)):
+            raise BadInput(
+                f"{with_id} of {len(rows)} ticks have a trade id; give one to all or to none."
+            )
+        ids = [t.trade_id for t in rows if t.trade_id is not None] or made_ids(rows)
+        return cls(
+            kind if with_id else "made",
+            [t.symbol for t in rows],
+            [t.time_ms for t in rows],
+            [t.price for t in rows],
+            [t.size for t in rows],
+            ids,
+            [t.is_buyer_maker for t in rows],
+        )
+
+
+def made_ids(
+    ticks: Iterable[Tick], seen: Counter[tuple[str, int, float, float]] | None = None
+) -> list[int]:
+    """Ids for prints that have none: negative 62-bit hashes of what the print says.
+
+    Two prints that agree in symbol, time, price and size are told apart by their occurrence
+    number, counted in ``seen``; the same file therefore gives the same ids each time.
+    """
+    seen = Counter() if seen is None else seen
+    ids = []
+    for tick in ticks:
+        key = (tick.symbol, tick.time_ms, tick.price, tick.size)
+        occurrence = seen[key]
+        seen[key] = occurrence + 1
+        text = f"{tick.symbol}|{tick.time_ms}|{tick.price!r}|{tick.size!r}|{occurrence}"
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        ids.append(-1 - (int.from_bytes(digest, "big") >> 2))
+    return ids
+
+
+def refusal(symbol: object, time_ms: object, price: object, size: object) -> str | None:
+    """Why a print cannot be a tick, in a few words, or None where it can."""
+    if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
+        return "symbol"
+    if not isinstance(time_ms, int) or isinstance(time_ms, bool) or not 0 < time_ms < 10**13:
+        return "time"
+    for name, number in (("price", price), ("size", size)):
+        if not isinstance(number, (int, float)) or isinstance(number, bool):
+            return f"{name} is not a number"
+        if not math.isfinite(number) or number <= 0:
+            return f"{name} not positive and finite"
+    return None
