@@ -1,0 +1,313 @@
+"""Rolling moments in one pass, anchored anew every window, so that they stay exact.
+
+A running sum of squares loses digits where the level is large beside the spread of the values.
+Here sums are of deviations from the mean of a recent window; they are taken afresh once per
+window, and any window whose variance is small beside what has passed through its sums is computed
+on its own in two passes. A window in which all values are equal has variance 0 exactly, and its
+z-score is NaN. A window that holds a NaN or an infinity gives NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+
+from kernels.types import F1, F1W, F2W, b1, f8, i8
+
+# Below this share of the largest sum of squares in a block a window is computed on its own.
+_SUSPICIOUS = 1e-3
+_SHORTEST_BLOCK = 64
+
+_Triple = types.UniTuple(f8, 3)
+_Pair = types.UniTuple(F1W, 2)
+
+
+# Sums may be reordered (and so vectorised): all terms of a flat window are zero in any order.
+@njit(_Triple(F1, i8, i8), cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def _anchored(x, start, window):
+    """First value, mean less first value, and sum of squares about the mean, in two passes."""
+    first = x[start]
+    total = 0.0
+    for k in range(start + 1, start + window):
+        total += x[k] - first
+    mean = total / window
+    squares = 0.0
+    rest = 0.0
+    for k in range(start, start + window):
+        d = (x[k] - first) - mean
+        squares += d * d
+        rest += d
+    return first, mean, squares - rest * rest / window
+
+
+@njit(f8(F1, i8, i8, i8, f8, f8, F1W, F1W), cache=True, nogil=True, error_model="numpy")
+def _slide(x, start, count, window, anchor, total, sums, squares):
+    """Running sums about `anchor` for `count` windows, the first ending at `start`; their peak."""
+    left = start - window
+    s1 = 0.0
+    for k in range(left + 1, start + 1):
+        s1 += x[k] - anchor
+    s2 = total + s1 * s1 / window
+    sums[0] = s1
+    squares[0] = s2
+    peak = s2
+    for k in range(1, count):
+        a = x[start + k] - anchor
+        b = x[left + k] - anchor
+        step = a - b
+        s1 += step
+        s2 += step * (a + b)
+        sums[k] = s1
+        squares[k] = s2
+        peak = max(peak, s2)
+    return peak
+
+
+@njit(types.void(F1, i8, i8, i8, b1, F1W, F1W), cache=True, nogil=True, error_model="numpy")
+def _moments_run(x, begin, end, window, as_z, centre, scale):
+    """Over a run without NaN: x − mean into `centre`, the standard deviation into `scale`.
+
+    With `as_z` their quotient goes into `centre` instead and `scale` is not touched.
+    """
+    block = max(window, _SHORTEST_BLOCK)
+    sums = np.empty(block)
+    squares = np.empty(block)
+    inverse = 1.0 / window
+    freedom = 1.0 / (window - 1)
+    for start in range(begin + window - 1, end, block):
+        count = min(block, end - start)
+        first, shift, total = _anchored(x, start - window + 1, window)
+        anchor = first + shift
+        peak = _slide(x, start, count, window, anchor, total, sums, squares)
+        lowest = peak
+        for k in range(count):
+            s = squares[k] - sums[k] * sums[k] * inverse
+            lowest = min(lowest, s)
+            sums[k] = (x[start + k] - anchor) - sums[k] * inverse
+            squares[k] = s
+        floor = _SUSPICIOUS * peak
+        if lowest < floor:
+            for k in range(count):
+                if squares[k] < floor:
+                    first, shift, total = _anchored(x, start + k - window + 1, window)
+                    squares[k] = total
+                    sums[k] = (x[start + k] - first) - shift
+        if as_z:
+            for k in range(count):
+                # 0 / 0 and 0 divided out of nothing both have to be NaN
+                s = squares[k] if squares[k] > 0.0 else np.nan
+                centre[start + k] = sums[k] / np.sqrt(s * freedom)
+        else:
+            for k in range(count):
+                centre[start + k] = sums[k]
+                scale[start + k] = np.sqrt(max(squares[k], 0.0) * freedom)
+
+
+@njit(types.void(F1, i8, b1, F1W, F1W), cache=True, nogil=True, error_model="numpy")
+def _moments(x, window, as_z, centre, scale):
+    """Each run of finite values on its own; what is not filled is NaN."""
+    n = len(x)
+    begin = 0
+    while begin < n:
+        end = begin
+        while end < n and np.isfinite(x[end]):
+            end += 1
+        for k in range(begin, min(begin + window - 1, end)):
+            centre[k] = np.nan
+        _moments_run(x, begin, end, window, as_z, centre, scale)
+        if end < n:
+            centre[end] = np.nan
+        begin = end + 1
+
+
+@njit(F1W(F1, i8), cache=True, nogil=True, error_model="numpy")
+def rolling_zscore(x, window):
+    """(x − rolling mean) / rolling sample standard deviation (ddof 1)."""
+    z = np.empty(len(x))
+    _moments(x, window, True, z, z[:0])
+    return z
+
+
+@njit(_Pair(F1, i8), cache=True, nogil=True, error_model="numpy")
+def rolling_mean_std(x, window):
+    """Rolling mean and rolling sample standard deviation (ddof 1)."""
+    n = len(x)
+    mean = np.empty(n)
+    std = np.full(n, np.nan)
+    _moments(x, window, False, mean, std)
+    for k in range(n):
+        mean[k] = x[k] - mean[k]
+    return mean, std
+
+
+@njit(F1W(F1, i8, f8), cache=True, nogil=True, error_model="numpy")
+def ewm_zscore(x, minimum, alpha):
+    """(x − EWMA) / EW standard deviation, weights (1 − alpha)^age, unbiased for those weights.
+
+    A NaN takes part with weight zero; its own z is NaN and ages the others all the same.
+    """
+    n = len(x)
+    z = np.full(n, np.nan)
+    decay = 1.0 - alpha
+    weight = 0.0
+    weight_squares = 0.0
+    mean = 0.0
+    squares = 0.0
+    seen = 0
+    for i in range(n):
+        weight *= decay
+        weight_squares *= decay * decay
+        squares *= decay
+        if not np.isfinite(x[i]):
+            continue
+        seen += 1
+        weight += 1.0
+        weight_squares += 1.0
+        delta = x[i] - mean
+        mean += delta / weight
+        squares += delta * (x[i] - mean)
+        freedom = weight - weight_squares / weight
+        variance = squares / freedom if freedom > 0.0 else 0.0
+        # what is left of the spread after a long flat stretch is rounding, not a z-score
+        if seen >= minimum and variance > (1e-13 * mean) * (1e-13 * mean):
+            z[i] = (x[i] - mean) / np.sqrt(variance)
+    return z
+
+
+@njit(f8(F1, f8), cache=True, nogil=True)
+def _mad_of_sorted(ordered, median):
+    """Median of |v − median|, merging outwards from the middle of sorted values."""
+    n = len(ordered)
+    right = np.searchsorted(ordered, median)
+    left = right - 1
+    before = 0.0
+    current = 0.0
+    for _ in range(n // 2 + 1):
+        before = current
+        if left < 0 or (right < n and ordered[right] - median <= median - ordered[left]):
+            current = ordered[right] - median
+            right += 1
+        else:
+            current = median - ordered[left]
+            left -= 1
+    return current if n % 2 else 0.5 * (before + current)
+
+
+@njit(F1W(F1, i8), cache=True, nogil=True, error_model="numpy")
+def robust_zscore(x, window):
+    """(x − rolling median) / (1.4826 · rolling median absolute deviation)."""
+    n = len(x)
+    z = np.full(n, np.nan)
+    ordered = np.empty(window)
+    filled = 0
+    for i in range(n):
+        if not np.isfinite(x[i]):
+            filled = 0
+            continue
+        if filled == window:
+            at = np.searchsorted(ordered, x[i - window])
+            for k in range(at, window - 1):
+                ordered[k] = ordered[k + 1]
+            filled -= 1
+        at = filled
+        while at > 0 and ordered[at - 1] > x[i]:
+            ordered[at] = ordered[at - 1]
+            at -= 1
+        ordered[at] = x[i]
+        filled += 1
+        if filled == window:
+            median = 0.5 * (ordered[(window - 1) // 2] + ordered[window // 2])
+            mad = _mad_of_sorted(ordered, median)
+            if mad > 0.0:
+                z[i] = (x[i] - median) / (1.482602218505602 * mad)
+    return z
+
+
+@njit(types.void(F1, F1, i8, i8, F1W), cache=True, nogil=True, error_model="numpy")
+def _anchored_pair(y, x, start, window, out):
+    """Means and centred second moments of one window in two passes: my, mx, syy, sxx, sxy."""
+    y0 = y[start]
+    x0 = x[start]
+    sy = 0.0
+    sx = 0.0
+    for k in range(start, start + window):
+        sy += y[k] - y0
+        sx += x[k] - x0
+    sy /= window
+    sx /= window
+    syy = 0.0
+    sxx = 0.0
+    sxy = 0.0
+    for k in range(start, start + window):
+        b = (y[k] - y0) - sy
+        a = (x[k] - x0) - sx
+        syy += b * b
+        sxx += a * a
+        sxy += a * b
+    out[0] = y0 + sy
+    out[1] = x0 + sx
+    out[2] = syy
+    out[3] = sxx
+    out[4] = sxy
+
+
+@njit(types.void(F1, F1, i8, i8, i8, F2W), cache=True, nogil=True, error_model="numpy")
+def _pair_run(y, x, begin, end, window, out):
+    """The five moments of every full window of a run without NaN, into the rows of `out`."""
+    block = max(window, _SHORTEST_BLOCK)
+    exact = np.empty(5)
+    inverse = 1.0 / window
+    for start in range(begin + window - 1, end, block):
+        stop = min(start + block, end)
+        _anchored_pair(y, x, start - window + 1, window, exact)
+        my = exact[0]
+        mx = exact[1]
+        sy = 0.0
+        sx = 0.0
+        syy = exact[2]
+        sxx = exact[3]
+        sxy = exact[4]
+        peak_y = syy
+        peak_x = sxx
+        suspicious = False
+        for i in range(start, stop):
+            if i > start:
+                b = y[i] - my
+                a = x[i] - mx
+                b_old = y[i - window] - my
+                a_old = x[i - window] - mx
+                sy += b - b_old
+                sx += a - a_old
+                syy += (b - b_old) * (b + b_old)
+                sxx += (a - a_old) * (a + a_old)
+                sxy += a * b - a_old * b_old
+                peak_y = max(peak_y, syy)
+                peak_x = max(peak_x, sxx)
+            out[0, i] = my + sy * inverse
+            out[1, i] = mx + sx * inverse
+            out[2, i] = syy - sy * sy * inverse
+            out[3, i] = sxx - sx * sx * inverse
+            out[4, i] = sxy - sx * sy * inverse
+            if out[2, i] < _SUSPICIOUS * peak_y or out[3, i] < _SUSPICIOUS * peak_x:
+                suspicious = True
+        if suspicious:
+            for i in range(start, stop):
+                if out[2, i] < _SUSPICIOUS * peak_y or out[3, i] < _SUSPICIOUS * peak_x:
+                    _anchored_pair(y, x, i - window + 1, window, exact)
+                    for k in range(5):
+                        out[k, i] = exact[k]
+
+
+@njit(F2W(F1, F1, i8), cache=True, nogil=True, error_model="numpy")
+def rolling_pair_moments(y, x, window):
+    """Rows mean y, mean x, Σdy², Σdx², Σdydx of every window; NaN where one holds a NaN."""
+    n = len(y)
+    out = np.full((5, n), np.nan)
+    begin = 0
+    while begin < n:
+        end = begin
+        while end < n and np.isfinite(y[end]) and np.isfinite(x[end]):
+            end += 1
+        _pair_run(y, x, begin, end, window, out)
+        begin = end + 1
+    return out
