@@ -301,9 +301,7 @@ def adf(
         rank = cholesky(system, max_lag + 2)
         if rank < max_lag + 2 or system[max_lag + 1, max_lag + 1] <= _RANK_TOLERANCE * whole:
             return np.nan, np.nan, float(n_diffs), np.nan, np.nan
-        best, value = pick_lag(
-            system, max_lag + 1, n_trend, n_diffs - max_lag, whole, criterion
-        )
+        best, value = pick_lag(system, max_lag + 1, n_trend, n_diffs - max_lag, whole, criterion)
         lag = int(best)
         # The chosen lag leaves a longer sample: add the candles the widest one had to skip.
         for t in range(lag, max_lag):
