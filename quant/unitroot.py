@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 MIN_OBSERVATIONS = 20
 LEVEL = 0.05
 TREND_TERMS = {"n": 0, "c": 1, "ct": 2, "ctt": 3}
-_CRITERIA = {None: 0, "aic": 1, "bic": 2, "t-stat": 3}
+CRITERIA = {None: 0, "aic": 1, "bic": 2, "t-stat": 3}
 _TREND_WORDS = {
     "n": "around zero",
     "c": "around a constant mean",
@@ -73,7 +73,8 @@ def schwert_lag(n: int) -> int:
     return int(math.ceil(12.0 * math.pow(n / 100.0, 0.25)))
 
 
-def _known(value: Any, allowed: Any, name: str) -> Any:
+def known(value: Any, allowed: Any, name: str) -> Any:
+    """`value`, lower case, where it is one of `allowed`; else a sentence that lists them."""
     chosen = value.lower() if isinstance(value, str) else value
     if chosen not in allowed:
         raise BadInput(f"{name} is {value!r}; allowed are {', '.join(map(repr, allowed))}.")
@@ -134,15 +135,15 @@ def adf_test(
     """
     from kernels import unitroot as kernel
 
-    trend = _known(trend, TREND_TERMS, "trend")
-    autolag = _known(autolag, _CRITERIA, "autolag")
+    trend = known(trend, TREND_TERMS, "trend")
+    autolag = known(autolag, CRITERIA, "autolag")
     values = clean_series(series, "the ADF test", MIN_OBSERVATIONS).values
     require_varying(values, "the ADF test", "the series")
     lag = longest_lag(len(values), trend, max_lag)
     n_trend = TREND_TERMS[trend]
     # A constant in the regression takes any shift; removing it first saves digits.
     centred = values - values.mean() if n_trend else values
-    t, used, n_obs, criterion, slope = kernel.adf(centred, n_trend, lag, _CRITERIA[autolag])
+    t, used, n_obs, criterion, slope = kernel.adf(centred, n_trend, lag, CRITERIA[autolag])
     if math.isnan(t):
         raise BadInput(
             f"the ADF test found a series of {len(values)} values that its own past explains "
@@ -202,7 +203,7 @@ def kpss_test(series: Any, trend: str = "c", lags: int | str = "auto") -> UnitRo
     Hobijn, B., Franses, P. H., Ooms, M. (2004). Generalizations of the KPSS-test for
     stationarity. Statistica Neerlandica 58(4).
     """
-    trend = _known(trend, _KPSS_POINTS, "trend")
+    trend = known(trend, _KPSS_POINTS, "trend")
     values = clean_series(series, "the KPSS test", MIN_OBSERVATIONS).values
     require_varying(values, "the KPSS test", "the series")
     residuals = _detrended(values, trend)
@@ -301,7 +302,7 @@ def phillips_perron(series: Any, trend: str = "c", lags: int | None = None) -> U
     Phillips, P. C. B., Perron, P. (1988). Testing for a unit root in time series regression.
     Biometrika 75(2), Z(t) of table 1. Hamilton, J. D. (1994). Time Series Analysis, eq. 17.6.12.
     """
-    trend = _known(trend, ("c", "n", "ct"), "trend")
+    trend = known(trend, ("c", "n", "ct"), "trend")
     what = "the Phillips–Perron test"
     values = clean_series(series, what, MIN_OBSERVATIONS).values
     require_varying(values, what, "the series")
