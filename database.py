@@ -19,7 +19,7 @@ from typing import Any
 
 from config import Config
 from errors import DatabaseBusy, DatabaseError, NewerSchema, NotADatabase, ReadOnlyDatabase
-from storage import candle_store, gap_ledger, lease, legacy, schema, state_store, tape, tick_store
+from storage import candle_store, gap_ledger, lease, legacy, schema, state_store, tick_store
 from storage.gap_ledger import Gap
 from storage.snapshot import Snapshot
 from storage.tick_store import Written
@@ -58,9 +58,12 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self._memory = tick_store.WriterState()
+        self._seen_version = 0
         self._writer: sqlite3.Connection | None = None
         if not read_only:
             self._writer = self._open_writer()
+        elif not self._look():
+            raise DatabaseError(f"{self.path} does not exist or is empty; nothing can be read.")
 
     # -- connections -------------------------------------------------------------------------
 
@@ -70,17 +73,44 @@ class Database:
                 f"The folder of {self.path} does not exist; make it, or set "
                 "CRYPTO_DB_PATH to a file in a folder that does."
             )
-        existing = self.path.exists() and self.path.stat().st_size > 0
-        if existing:
-            _refuse_foreign(self.path)
+        if self._look():
+            _refuse_unwritable(self.path)
         with _translated(self.path):
-            con = self._connect(f"{self.path.absolute().as_uri()}?mode=rwc")
+            con = self._connect(f"{_uri(self.path)}?mode=rwc")
             try:
-                self._prepare(con, existing)
+                self._prepare(con)
             except BaseException:
                 con.close()
                 raise
         return con
+
+    def _look(self) -> bool:
+        """Whether the file is there and has content, refused where it is not the platform's."""
+        if not self.path.exists() or (self.path.is_file() and not self.path.stat().st_size):
+            return False
+        _refuse_foreign(self.path)
+        # Read-only, because closing a connection that can write would fold the log into a file
+        # that may turn out not to be ours.
+        with _translated(self.path):
+            con = self._connect(f"{_uri(self.path)}?mode=ro")
+            try:
+                version = con.execute("PRAGMA user_version").fetchone()[0]
+                tables = {row[0] for row in con.execute("SELECT name FROM sqlite_master")}
+                legacy_file = legacy.is_legacy(con)
+            finally:
+                con.close()
+        _refuse_newer(self.path, version)
+        if legacy_file and self.read_only:
+            raise DatabaseError(
+                f"{self.path} was written by the earlier version of the platform; "
+                "open it once for writing and it will be brought up to date."
+            )
+        if tables and not legacy_file and not {"ticks", "ohlc_data", "meta"} <= tables:
+            raise NotADatabase(
+                f"{self.path} is a SQLite database of another program. It was not touched; "
+                "set CRYPTO_DB_PATH to another file."
+            )
+        return True
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         con = sqlite3.connect(
@@ -94,19 +124,12 @@ class Database:
         con.execute("PRAGMA cache_size = -65536")
         return con
 
-    def _prepare(self, con: sqlite3.Connection, existing: bool) -> None:
-        if not existing:
-            # Has to stand before the first table; later it would take a VACUUM.
-            con.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        version = con.execute("PRAGMA user_version").fetchone()[0]
-        if version > schema.SCHEMA_VERSION:
-            raise NewerSchema(
-                f"{self.path} was written by a later version of the platform (schema {version}; "
-                f"this one knows up to {schema.SCHEMA_VERSION}). It was not touched."
-            )
-        if version < schema.SCHEMA_VERSION and legacy.is_legacy(con):
+    def _prepare(self, con: sqlite3.Connection) -> None:
+        # Has to stand before the first table; later it would take a VACUUM, and does nothing.
+        con.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if legacy.is_legacy(con):
             legacy.migrate(con, self.path)
-        con.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(con)
         con.execute("PRAGMA synchronous = NORMAL")
         con.execute("PRAGMA journal_size_limit = 67108864")
         if con.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -136,6 +159,7 @@ class Database:
                 raise ReadOnlyDatabase(f"{self.path} is open for reading only, or closed.")
             con.execute("BEGIN IMMEDIATE")
             try:
+                self._forget_if_another_wrote(con)
                 yield con
                 if data:
                     con.execute("UPDATE meta SET value = value + 1 WHERE key = 'data_version'")
@@ -146,6 +170,13 @@ class Database:
                 if con.in_transaction:
                     con.execute("ROLLBACK")
                 raise
+
+    def _forget_if_another_wrote(self, con: sqlite3.Connection) -> None:
+        """Drop the writer's memory where another connection has written since it was learnt."""
+        seen = con.execute("PRAGMA data_version").fetchone()[0]
+        if seen != self._seen_version:
+            self._seen_version = seen
+            self._memory.symbols.clear()
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -165,7 +196,7 @@ class Database:
             if self._readers:
                 return self._readers.pop()
         with _translated(self.path):
-            con = self._connect(f"{self.path.absolute().as_uri()}?mode=ro")
+            con = self._connect(f"{_uri(self.path)}?mode=ro")
             con.execute("PRAGMA query_only = 1")
         return con
 
@@ -217,37 +248,58 @@ class Database:
         timeframe: str,
         source: str,
     ) -> int:
-        """Store candles not made of ticks; see `storage.candle_store.import_candles`."""
+        """Store closed candles not made of ticks; returns how many rows changed.
+
+        See `storage.candle_store.import_candles`, which also says where ticks have precedence.
+        """
         with self.transaction(data=True) as con:
-            firsts = {}
-            for symbol in {row[0] for row in rows}:
-                first_ms = tape.first_print(con, symbol)[1]
-                if first_ms is not None:
-                    firsts[symbol] = first_ms
-            return candle_store.import_candles(con, rows, timeframe, source, firsts)
+            changed = candle_store.import_candles(con, rows, timeframe, source)
+            # What the writer remembers of the symbols says nothing of these candles yet.
+            self._memory.symbols.clear()
+        return changed
 
     def prune(self, before_ms: int, *, limit: int = 5_000) -> int:
-        """Delete up to ``limit`` ticks a symbol from before ``before_ms`` and give space back.
+        """Delete up to ``limit`` ticks from before ``before_ms``; returns how many went.
 
-        Call it again until it returns 0. Candles stay.
+        One short transaction; call it again until it returns 0. Candles stay.
         """
         cut_ms = before_ms // _RETENTION_STEP_MS * _RETENTION_STEP_MS
-        with self.transaction(data=True) as con:
-            symbols = [row[0] for row in con.execute("SELECT symbol FROM symbols")]
-            deleted = sum(tick_store.prune(con, symbol, cut_ms, limit) for symbol in symbols)
-            self._memory = tick_store.WriterState()
-        if deleted:
-            with self._lock, _translated(self.path):
-                if self._writer is not None:
-                    self._writer.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        deleted = 0
+        with self.transaction() as con:
+            for (symbol,) in con.execute("SELECT symbol FROM symbols").fetchall():
+                if deleted < limit:
+                    deleted += tick_store.prune(con, symbol, cut_ms, limit - deleted)
+            if deleted:
+                con.execute("UPDATE meta SET value = value + 1 WHERE key = 'data_version'")
+                self._memory.symbols.clear()
         return deleted
 
+    def give_space_back(self, *, pages: int = 500) -> int:
+        """Return up to ``pages`` free pages of the file to the disk; returns how many are left.
+
+        The file itself shrinks when the write-ahead log is next folded into it.
+        """
+        with self._lock, _translated(self.path):
+            if self._writer is None:
+                raise ReadOnlyDatabase(f"{self.path} is open for reading only, or closed.")
+            self._writer.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+            return self._writer.execute("PRAGMA freelist_count").fetchone()[0]
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file as far as readers allow, waiting for nobody."""
+        with self._lock, _translated(self.path):
+            if self._writer is not None:
+                self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def clear(self) -> None:
-        """Delete every tick, candle and gap; settings and books stay."""
+        """Delete every tick, candle and gap; settings and books stay, and the file shrinks."""
         with self.transaction(data=True) as con:
-            for table in ("ticks", "ohlc_data", "gaps", "symbols"):
+            for table in ("ticks", "ohlc_data", "gaps", "symbols", "imported"):
                 con.execute(f"DELETE FROM {table}")
             self._memory = tick_store.WriterState()
+        while self.give_space_back(pages=10_000):
+            pass
+        self.checkpoint()
 
     # -- gaps --------------------------------------------------------------------------------
 
@@ -316,17 +368,55 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _uri(path: Path) -> str:
+    """The path as SQLite takes it; of a Windows share the server is part of the path."""
+    uri = path.absolute().as_uri()
+    return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
+
+
+def _switch_to_wal(con: sqlite3.Connection) -> None:
+    """Set the journal mode, waiting where another process opens the same new file."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            con.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite does not call its busy handler for this.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """SQLite would open such a file for reading without a word and fail at the first write."""
+    for place, what in ((path, path), (path.parent, f"The folder of {path}")):
+        if not os.access(place, os.W_OK):
+            raise ReadOnlyDatabase(f"{what} cannot be written; check who owns it.")
+
+
 def _refuse_foreign(path: Path) -> None:
     """Look at the first bytes ourselves: SQLite would answer only after creating side files."""
+    if not path.is_file():
+        raise NotADatabase(f"{path} is not a file; set CRYPTO_DB_PATH to the name of one.")
     try:
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(100)
     except PermissionError:
         raise ReadOnlyDatabase(f"{path} cannot be read; check who owns it.") from None
-    if head != b"SQLite format 3\0":
+    if not head.startswith(b"SQLite format 3\0"):
         raise NotADatabase(
             f"{path} is not a SQLite database. It was not touched; "
             "set CRYPTO_DB_PATH to another file."
+        )
+    _refuse_newer(path, int.from_bytes(head[60:64], "big"))
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > schema.SCHEMA_VERSION:
+        raise NewerSchema(
+            f"{path} was written by a later version of the platform (schema {version}; "
+            f"this one knows up to {schema.SCHEMA_VERSION}). It was not touched."
         )
 
 

@@ -8,16 +8,17 @@ longer candles be rolled up again from the seconds. Either way the candles equal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from candles import (
+    CHART_TIMEFRAMES,
     STORED_TIMEFRAMES,
     CandleColumns,
     Ints,
+    canonical_timeframe,
     fold_ticks,
     roll_up,
     timeframe_ms,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _SECOND_MS = 1000
 # Late ticks nearer than this to one another are folded again in one read.
 _JOIN_MS = 60_000
+# Late ids nearer than this to one another are compared with their neighbours in one read.
+_NEAR_IDS = 10_000
 
 _MERGE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     high = max(high, excluded.high), low = min(low, excluded.low), close = excluded.close,
@@ -38,8 +41,8 @@ _MERGE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     WHERE source = 'ticks'"""
 _REPLACE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
-    volume = excluded.volume
-    WHERE source = 'ticks'"""
+    volume = excluded.volume, source = 'ticks'
+    WHERE source = 'ticks' OR timestamp >= """
 _INSERT = """INSERT INTO ohlc_data
     (symbol, timeframe, source, timestamp, open, high, low, close, volume)
     VALUES (?, ?, 'ticks', ?, ?, ?, ?, ?, ?) """
@@ -55,11 +58,15 @@ def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None
     in_order = []
     for i, symbol in enumerate(symbols):
         rows = np.flatnonzero(group == i) if len(symbols) > 1 else slice(None)
-        if _extends(known[symbol], times[rows], ids[rows]):
+        state = known[symbol]
+        _remember_first(con, symbol, state, int(times[rows].min()))
+        if _extends(state, times[rows], ids[rows]):
             in_order.append(i)
         else:
-            _refold(con, symbol, times[rows], known[symbol].low_water_ms)
-        _advance(known[symbol], times[rows], ids[rows])
+            if state.kind != "made":
+                _measure_disorder(con, symbol, state, ids[rows])
+            _refold(con, symbol, times[rows], state)
+        _advance(state, times[rows], ids[rows])
     if in_order:
         keep = slice(None) if len(in_order) == len(symbols) else np.isin(group, in_order)
         price = np.array(fresh.price)[keep]
@@ -70,6 +77,9 @@ def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None
 def _extends(state: SymbolState, times: Ints, ids: Ints) -> bool:
     """Whether the ticks continue what is stored, so that open stays and close moves."""
     if state.last_ms is not None and times[0] < state.last_ms:
+        return False
+    if times[0] < state.imported_until_ms:
+        # Whether they take the place of an imported candle is for the folding anew to say.
         return False
     if np.any(times[1:] < times[:-1]):
         return False
@@ -106,31 +116,76 @@ def _rows(symbols: Sequence[str], timeframe: str, candles: CandleColumns) -> Any
     return zip(names, [timeframe] * len(names), *(c.tolist() for c in columns), strict=True)
 
 
-def _refold(con: Any, symbol: str, times: Ints, low_water_ms: int | None) -> None:
+def _remember_first(con: Any, symbol: str, state: SymbolState, first_ms: int) -> None:
+    """Keep the time of the oldest print ever stored: from there on ticks make the candles."""
+    if state.first_ms is None or first_ms < state.first_ms:
+        state.first_ms = first_ms
+        con.execute("UPDATE symbols SET first_ms = ? WHERE symbol = ?", (first_ms, symbol))
+
+
+def _measure_disorder(con: Any, symbol: str, state: SymbolState, ids: Ints) -> None:
+    """Learn how far the times of freshly stored, late prints fall back along the ids.
+
+    Searching by time bisects the ids and has to allow for it; it is zero on a sound tape.
+    """
+    ids = np.sort(ids)
+    worst = state.disorder_ms
+    for run in np.split(ids, np.flatnonzero(np.diff(ids) > _NEAR_IDS) + 1):
+        texts = _times_around(con, symbol, int(run[0]), int(run[-1]))
+        if texts == sorted(texts):
+            continue
+        times = np.array([tape.text_ms(t) for t in texts], dtype=np.int64)
+        within = int((np.maximum.accumulate(times) - times).max())
+        earlier = int(times[0] + state.disorder_ms - times.min())
+        later = int(times.max() - times[-1] + state.disorder_ms)
+        worst = max(worst, within, earlier, later)
+    if worst > state.disorder_ms:
+        state.disorder_ms = worst
+        con.execute("UPDATE symbols SET disorder_ms = ? WHERE symbol = ?", (worst, symbol))
+
+
+def _times_around(con: Any, symbol: str, first_id: int, last_id: int) -> list[str]:
+    """Timestamps of the stored ids from the neighbour before to the neighbour after."""
+    before, after = con.execute(
+        "SELECT (SELECT max(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id < ?2), "
+        "(SELECT min(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id > ?3)",
+        (symbol, first_id, last_id),
+    ).fetchone()
+    rows = con.execute(
+        "SELECT timestamp FROM ticks WHERE symbol = ? AND trade_id BETWEEN ? AND ? "
+        "ORDER BY trade_id",
+        (symbol, first_id if before is None else before, last_id if after is None else after),
+    )
+    return [row[0] for row in rows]
+
+
+def _refold(con: Any, symbol: str, times: Ints, state: SymbolState) -> None:
     """Fold the touched seconds again from the stored ticks, and what is rolled up from them."""
     seconds = np.unique(times // _SECOND_MS) * _SECOND_MS
     breaks = np.flatnonzero(np.diff(seconds) > _JOIN_MS) + 1
     for run in np.split(seconds, breaks):
-        refold_range(con, symbol, int(run[0]), int(run[-1]) + _SECOND_MS, low_water_ms)
+        refold_range(con, symbol, int(run[0]), int(run[-1]) + _SECOND_MS, state)
 
 
-def refold_range(
-    con: Any, symbol: str, start_ms: int, end_ms: int, low_water_ms: int | None
-) -> None:
-    """Make the candles that touch ``[start_ms, end_ms)`` equal to the stored ticks again."""
-    if low_water_ms is not None:
-        start_ms = max(start_ms, low_water_ms)
+def refold_range(con: Any, symbol: str, start_ms: int, end_ms: int, state: SymbolState) -> None:
+    """Make the candles that touch ``[start_ms, end_ms)`` equal to the stored ticks again.
+
+    An imported candle gives way to the ticks unless it began before the first of them.
+    """
+    if state.low_water_ms is not None:
+        start_ms = max(start_ms, state.low_water_ms)
     if start_ms >= end_ms:
         return
     times, price, size = tape.tick_columns(con, symbol, start_ms, end_ms)
     group = np.zeros(len(times), dtype=np.int64)
     seconds = fold_ticks(group, times, price, size, _SECOND_MS)
-    con.executemany(_INSERT + _REPLACE, _rows([symbol], "1s", seconds))
+    replace = f"{_INSERT}{_REPLACE}{state.first_ms or 0}"
+    con.executemany(replace, _rows([symbol], "1s", seconds))
     for timeframe in STORED_TIMEFRAMES[1:]:
         length = timeframe_ms(timeframe)
         low, high = start_ms // length * length, -(-end_ms // length) * length
         stored = candle_columns(con, symbol, "1s", low, high)
-        con.executemany(_INSERT + _REPLACE, _rows([symbol], timeframe, roll_up(stored, length)))
+        con.executemany(replace, _rows([symbol], timeframe, roll_up(stored, length)))
 
 
 def candle_columns(
@@ -159,6 +214,41 @@ def newest_columns(
     return as_columns(rows)
 
 
+def with_imported(
+    con: Any,
+    symbol: str,
+    timeframe: str,
+    rolled: CandleColumns,
+    limit: int,
+    before_ms: int | None,
+) -> CandleColumns:
+    """Candles rolled up from stored ones, joined with those imported at that length.
+
+    From the first tick on a rolled-up candle has precedence, before it an imported one.
+    """
+    imported = newest_columns(con, symbol, canonical_timeframe(timeframe), limit, before_ms)
+    if not len(imported):
+        return rolled
+    first_ms = first_tick_ms(con, symbol)
+    partial = np.isin(imported.open_ms, rolled.open_ms)
+    if first_ms is not None:
+        partial &= imported.open_ms >= first_ms
+    rows = dict(zip(rolled.open_ms.tolist(), _values(rolled), strict=True))
+    rows.update(
+        (open_ms, values)
+        for open_ms, values, drop in zip(
+            imported.open_ms.tolist(), _values(imported), partial.tolist(), strict=True
+        )
+        if not drop
+    )
+    return as_columns([(open_ms, *rows[open_ms]) for open_ms in sorted(rows)])
+
+
+def _values(candles: CandleColumns) -> list[tuple[float, ...]]:
+    columns = (candles.open, candles.high, candles.low, candles.close, candles.volume)
+    return list(zip(*(c.tolist() for c in columns), strict=True))
+
+
 def as_columns(rows: Sequence[Sequence[float]]) -> CandleColumns:
     """Rows of (open_ms, open, high, low, close, volume) as columns of one group."""
     table = np.fromiter(chain.from_iterable(rows), np.float64, 6 * len(rows)).reshape(-1, 6)
@@ -167,38 +257,92 @@ def as_columns(rows: Sequence[Sequence[float]]) -> CandleColumns:
     )
 
 
-@cache
-def _import_statement() -> str:
-    return """INSERT INTO ohlc_data
+_IMPORT = """INSERT INTO ohlc_data
     (symbol, timeframe, source, timestamp, open, high, low, close, volume)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, source = excluded.source
-    WHERE source != 'ticks' OR timestamp < ?"""
+    WHERE (source != 'ticks' OR timestamp < ?) AND (open, high, low, close, volume, source)
+    != (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
+    excluded.source)"""
+
+CandleRow = tuple[str, int, float, float, float, float, float]
+"""symbol, open_ms, open, high, low, close, volume"""
 
 
-def import_candles(
-    con: Any,
-    rows: Sequence[tuple[str, int, float, float, float, float, float]],
-    timeframe: str,
-    source: str,
-    first_tick_ms: Mapping[str, int],
-) -> int:
-    """Store candles that were not made of ticks; returns how many rows changed.
+def import_candles(con: Any, rows: Sequence[CandleRow], timeframe: str, source: str) -> int:
+    """Store closed candles that were not made of ticks; returns how many rows changed.
 
-    A candle that the stored ticks cover stays as the ticks have it; one that began before the
-    first tick (and so is made of part of its trades) gives way.
-
-    Parameters
-    ----------
-    rows : sequence of (symbol, open_ms, open, high, low, close, volume)
-    first_tick_ms : mapping
-        Time of the first stored tick by symbol; symbols without ticks are left out.
+    A candle that the ticks cover stays as the ticks have it; one that began before the first
+    tick ever stored (and so is made of part of its trades) gives way. Longer candles all of
+    whose parts are there now are rolled up, under the same rule.
     """
+    timeframe = canonical_timeframe(timeframe)
+    length = timeframe_ms(timeframe)
+    changed = 0
+    for symbol in dict.fromkeys(row[0] for row in rows):
+        own = [row for row in rows if row[0] == symbol]
+        changed += _import(con, own, timeframe, source)
+        opens = np.array([row[1] for row in own], dtype=np.int64)
+        end_ms = int(opens.max()) + length
+        for longer in _longer_timeframes(length):
+            rolled = _complete_candles(con, symbol, timeframe, longer, opens)
+            _import(con, rolled, longer, source)
+            end_ms = max([end_ms, *(r[1] + timeframe_ms(longer) for r in rolled)])
+        con.execute(
+            "INSERT INTO imported VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET "
+            "until_ms = max(until_ms, ?2)",
+            (symbol, end_ms),
+        )
+    return changed
+
+
+def _import(con: Any, rows: Sequence[CandleRow], timeframe: str, source: str) -> int:
+    if not rows:
+        return 0
+    first_ms = first_tick_ms(con, rows[0][0]) or 0
     before = con.total_changes
-    con.executemany(
-        _import_statement(),
-        ((r[0], timeframe, source, *r[1:], first_tick_ms.get(r[0], 0)) for r in rows),
-    )
+    con.executemany(_IMPORT, ((r[0], timeframe, source, *r[1:], first_ms) for r in rows))
     return con.total_changes - before
+
+
+def first_tick_ms(con: Any, symbol: str) -> int | None:
+    """Time of the oldest print ever stored of a symbol, retained or not; None without any."""
+    row = con.execute("SELECT first_ms FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
+    return row[0] if row else None
+
+
+def _longer_timeframes(length_ms: int) -> list[str]:
+    """What imported candles are rolled up to at once.
+
+    Beyond the longest stored timeframe the reader rolls up by itself, except from candles that
+    are longer than that themselves.
+    """
+    longest_stored = timeframe_ms(STORED_TIMEFRAMES[-1])
+    offered = STORED_TIMEFRAMES if length_ms <= longest_stored else CHART_TIMEFRAMES
+    return [
+        name for name in offered if (n := timeframe_ms(name)) > length_ms and n % length_ms == 0
+    ]
+
+
+def _complete_candles(
+    con: Any, symbol: str, timeframe: str, longer: str, opens: Ints
+) -> list[CandleRow]:
+    """The candles of ``longer`` that hold one of ``opens`` and have each of their parts stored."""
+    long_ms = timeframe_ms(longer)
+    parts = long_ms // timeframe_ms(timeframe)
+    found: list[CandleRow] = []
+    buckets = np.unique(opens // long_ms) * long_ms
+    for run in np.split(buckets, np.flatnonzero(np.diff(buckets) > long_ms) + 1):
+        low, high = int(run[0]), int(run[-1]) + long_ms
+        stored = candle_columns(con, symbol, timeframe, low, high)
+        rolled = roll_up(stored, long_ms)
+        counts = np.unique(stored.open_ms // long_ms, return_counts=True)[1]
+        columns = (rolled.open_ms, rolled.open, rolled.high, rolled.low, rolled.close,
+                   rolled.volume)  # fmt: skip
+        rows = zip(*(c.tolist() for c in columns), strict=True)
+        found += [
+            (symbol, *row) for row, n in zip(rows, counts.tolist(), strict=True) if n == parts
+        ]
+    return found

@@ -44,7 +44,14 @@ CREATE TABLE symbols (
     symbol TEXT PRIMARY KEY,
     print_kind TEXT NOT NULL,       -- aggTrade, trade or made: ids of different kinds never meet
     low_water_id INTEGER,           -- set by retention: nothing is written below
-    low_water_ms INTEGER
+    low_water_ms INTEGER,
+    first_ms INTEGER,               -- the oldest print ever stored, retained or not
+    disorder_ms INTEGER NOT NULL DEFAULT 0  -- how far times fall back along growing ids
+) WITHOUT ROWID;
+
+CREATE TABLE imported (
+    symbol TEXT PRIMARY KEY,        -- has candles that were not made of ticks,
+    until_ms INTEGER NOT NULL       -- none of which ends after this
 ) WITHOUT ROWID;
 
 CREATE TABLE gaps (

@@ -57,6 +57,7 @@ class Snapshot:
         many = (limit + 1) * (length // base_length)
         end_ms = None if before_ms is None else -(-before_ms // length) * length
         longer = roll_up(candle_store.newest_columns(self._con, symbol, base, many, end_ms), length)
+        longer = candle_store.with_imported(self._con, symbol, timeframe, longer, limit, before_ms)
         keep = slice(max(0, len(longer) - limit), None)
         return CandleColumns(*(getattr(longer, name)[keep] for name in CandleColumns.__slots__))
 

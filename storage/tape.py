@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,14 @@ import pandas as pd
 from candles import Floats, Ints
 from ticks import IsoClock
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_NO_ID_ABOVE = 2**63 - 1
+
 
 def text_ms(timestamp: str) -> int:
     """Epoch milliseconds of a stored timestamp."""
-    return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+    return (datetime.fromisoformat(timestamp) - _EPOCH) // _MILLISECOND
 
 
 def last_print(con: Any, symbol: str) -> tuple[int | None, int | None]:
@@ -52,8 +57,41 @@ def first_print(con: Any, symbol: str) -> tuple[int | None, int | None]:
 def id_at(con: Any, symbol: str, time_ms: int) -> int | None:
     """The lowest exchange id whose print is at ``time_ms`` or later; None where there is none.
 
-    Ids grow with time, so this is a bisection on the unique index: some twenty look-ups.
+    Ids grow with time, so this is a bisection on the unique index: some twenty look-ups. Where
+    times were seen to fall back along the ids, the bisection aims earlier by as much.
     """
+    low = _bisect(con, symbol, time_ms - _disorder_ms(con, symbol))
+    if low is None:
+        return None
+    row = con.execute(
+        "SELECT trade_id FROM ticks WHERE symbol = ? AND trade_id >= ? AND timestamp >= ? "
+        "ORDER BY trade_id LIMIT 1",
+        (symbol, low, IsoClock()(time_ms)),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def id_range(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+    """Half-open bounds of the exchange ids of ``[start_ms, end_ms)``; None where there are none.
+
+    Between them lies every print of that time, and where times fall back along the ids some of
+    other times too: the caller filters on the timestamp as well.
+    """
+    disorder_ms = _disorder_ms(con, symbol)
+    low = _bisect(con, symbol, start_ms - disorder_ms)
+    if low is None:
+        return None
+    high = _bisect(con, symbol, end_ms + disorder_ms)
+    return low, _NO_ID_ABOVE if high is None else high
+
+
+def _disorder_ms(con: Any, symbol: str) -> int:
+    row = con.execute("SELECT disorder_ms FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
+    return row[0] if row else 0
+
+
+def _bisect(con: Any, symbol: str, time_ms: int) -> int | None:
+    """An id whose print is at ``time_ms`` or later while that of the one before is earlier."""
     probe = (
         "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id >= ? "
         "ORDER BY trade_id LIMIT 1"
@@ -64,7 +102,7 @@ def id_at(con: Any, symbol: str, time_ms: int) -> int | None:
     ).fetchone()
     if ends[0] is None:
         return None
-    wanted = IsoClock()(time_ms)
+    wanted = IsoClock()(max(0, time_ms))
     low, high = ends[0], ends[1] + 1
     while low < high:
         middle = (low + high) // 2
@@ -98,14 +136,15 @@ def tick_columns(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[Int
     """Time, price and size of the ticks in ``[start_ms, end_ms)``, in the order of the tape."""
     clock = IsoClock()
     first, last = clock(start_ms), clock(end_ms)
-    numbered, first_id = [], id_at(con, symbol, start_ms)
-    if first_id is not None:
-        end_id = id_at(con, symbol, end_ms)
+    numbered, ids = [], id_range(con, symbol, start_ms, end_ms)
+    if ids is not None:
         numbered = con.execute(
             "SELECT timestamp, price, size FROM ticks WHERE symbol = ? AND trade_id >= ? "
-            "AND trade_id < ? ORDER BY trade_id",
-            (symbol, first_id, end_id if end_id is not None else 2**63 - 1),
+            "AND trade_id < ? AND timestamp >= ? AND timestamp < ? ORDER BY trade_id",
+            (symbol, *ids, first, last),
         ).fetchall()
+        # The tape's order is time, then id; nearly always the ids alone give it already.
+        numbered.sort(key=itemgetter(0))
     made = con.execute(
         "SELECT timestamp, price, size FROM ticks WHERE symbol = ? AND trade_id < 0 "
         "AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, id",
@@ -123,15 +162,16 @@ def _column(rows: Sequence[Sequence[float]], index: int) -> Floats:
 def recent_frame(con: Any, symbol: str, start_ms: int, limit: int) -> pd.DataFrame:
     """Ticks since ``start_ms`` in tape order, at most the newest ``limit``."""
     first_id = id_at(con, symbol, start_ms)
-    condition, order = "trade_id >= ?", "trade_id"
-    key: int | str | None = first_id
+    condition, order = f"trade_id >= {first_id}", "trade_id DESC"
     if first_id is None:
-        condition, key, order = "trade_id < 0 AND timestamp >= ?", IsoClock()(start_ms), "timestamp"
+        # A literal, not a parameter: only so is the partial index of made ids considered.
+        condition, order = "trade_id < 0", "timestamp DESC, id DESC"
     rows = con.execute(
         f"SELECT timestamp, price, size, is_buyer_maker FROM ticks WHERE symbol = ? "
-        f"AND {condition} ORDER BY {order} DESC LIMIT ?",
-        (symbol, key, limit),
+        f"AND {condition} AND timestamp >= ? ORDER BY {order} LIMIT ?",
+        (symbol, IsoClock()(max(0, start_ms)), limit),
     ).fetchall()[::-1]
+    rows.sort(key=itemgetter(0))
     frame = pd.DataFrame(rows, columns=["timestamp", "price", "size", "is_buyer_maker"])
     frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, format="ISO8601")
     frame["is_buyer_maker"] = frame["is_buyer_maker"].astype("float64")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
@@ -18,11 +17,15 @@ _COLUMNS = "symbol, timestamp, price, size, trade_id, is_buyer_maker, created_at
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a batch: rows stored, already there, and below the retained low water."""
+    """What became of a batch: rows stored, already there, and below the retained low water.
+
+    ``fresh`` are the rows stored.
+    """
 
     inserted: int
     duplicates: int
     below_low_water: int
+    fresh: TickBatch
 
 
 @dataclass(slots=True)
@@ -34,6 +37,9 @@ class SymbolState:
     low_water_ms: int | None
     last_id: int | None
     last_ms: int | None
+    first_ms: int | None = None
+    disorder_ms: int = 0
+    imported_until_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -67,15 +73,15 @@ def write(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> Writt
     """
     kept = _above_low_water(con, state, batch)
     if not len(kept):
-        return Written(0, 0, len(batch))
+        return Written(0, 0, len(batch), kept)
     newest_row = con.execute("SELECT max(id) FROM ticks").fetchone()[0] or 0
     before = con.total_changes
     _insert(con, state, kept, now_iso)
     inserted = con.total_changes - before
+    fresh = kept if inserted == len(kept) else _rows_after(con, newest_row, kept)
     if inserted:
-        fresh = kept if inserted == len(kept) else _rows_after(con, newest_row, kept)
         candle_store.update(con, state.symbols, fresh)
-    return Written(inserted, len(kept) - inserted, len(batch) - len(kept))
+    return Written(inserted, len(kept) - inserted, len(batch) - len(kept), fresh)
 
 
 def _insert(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> None:
@@ -126,20 +132,36 @@ def _above_low_water(con: Any, state: WriterState, batch: TickBatch) -> TickBatc
 def _is_above(known: SymbolState, time_ms: int, trade_id: int) -> bool:
     if known.low_water_ms is None:
         return True
-    if trade_id >= 0 and known.low_water_id is not None:
-        return trade_id >= known.low_water_id
-    return time_ms >= known.low_water_ms
+    if time_ms < known.low_water_ms:
+        return False
+    return trade_id < 0 or known.low_water_id is None or trade_id >= known.low_water_id
 
 
 def _learn(con: Any, symbol: str, kind: str) -> SymbolState:
     row = con.execute(
-        "SELECT print_kind, low_water_id, low_water_ms FROM symbols WHERE symbol = ?", (symbol,)
+        "SELECT print_kind, low_water_id, low_water_ms, first_ms, disorder_ms FROM symbols "
+        "WHERE symbol = ?",
+        (symbol,),
     ).fetchone()
     if row is None:
         con.execute("INSERT INTO symbols (symbol, print_kind) VALUES (?, ?)", (symbol, kind))
-        row = (kind, None, None)
-    stored_kind, low_water_id, low_water_ms = row
-    return SymbolState(stored_kind, low_water_id, low_water_ms, *tape.last_print(con, symbol))
+        row = (kind, None, None, None, 0)
+    stored_kind, low_water_id, low_water_ms, first_ms, disorder_ms = row
+    last_id, last_ms = tape.last_print(con, symbol)
+    if last_ms is not None:
+        # The newest id need not be the latest print where times fall back along the ids.
+        last_ms += disorder_ms
+    imported = con.execute("SELECT until_ms FROM imported WHERE symbol = ?", (symbol,)).fetchone()
+    return SymbolState(
+        stored_kind,
+        low_water_id,
+        low_water_ms,
+        last_id,
+        last_ms,
+        first_ms,
+        disorder_ms,
+        imported[0] if imported else 0,
+    )
 
 
 def _rows_after(con: Any, newest_row: int, batch: TickBatch) -> TickBatch:
@@ -157,35 +179,38 @@ def prune(con: Any, symbol: str, before_ms: int, limit: int) -> int:
     """Delete at most ``limit`` of the oldest ticks before ``before_ms``; returns how many went.
 
     ``before_ms`` must lie on a boundary of the longest stored timeframe. The low water is raised
-    first, in the same transaction, so that no candle is ever recomputed from what is left of it.
+    in the same transaction, so that no candle is ever recomputed from what is left of it. Where
+    there is nothing to delete nothing changes.
     """
-    first_kept = tape.id_at(con, symbol, before_ms)
+    doomed = _doomed(con, symbol, before_ms, limit)
+    if not doomed:
+        return 0
+    low_water_id = con.execute(
+        "SELECT coalesce(max(trade_id) + 1, 0) FROM (SELECT trade_id FROM ticks WHERE symbol = ? "
+        "AND trade_id >= 0 AND trade_id < ? ORDER BY trade_id DESC LIMIT 1)",
+        (symbol, tape.id_at(con, symbol, before_ms) or 2**63 - 1),
+    ).fetchone()[0]
     con.execute(
         "UPDATE symbols SET low_water_id = max(coalesce(low_water_id, ?1), ?1), "
         "low_water_ms = max(coalesce(low_water_ms, ?2), ?2) WHERE symbol = ?3",
-        (first_kept if first_kept is not None else _after_last(con, symbol), before_ms, symbol),
+        (low_water_id, before_ms, symbol),
     )
-    doomed = (
-        "SELECT id FROM ticks WHERE symbol = ? AND trade_id >= 0 AND timestamp < ? "
-        "ORDER BY trade_id LIMIT ?"
-    )
-    if _made(con, symbol):
-        doomed = (
-            "SELECT id FROM ticks WHERE symbol = ? AND trade_id < 0 AND timestamp < ? "
-            "ORDER BY timestamp LIMIT ?"
-        )
-    rows: Iterable[tuple[int]] = con.execute(
-        doomed, (symbol, IsoClock()(before_ms), limit)
+    con.executemany("DELETE FROM ticks WHERE id = ?", doomed)
+    return len(doomed)
+
+
+def _doomed(con: Any, symbol: str, before_ms: int, limit: int) -> list[tuple[int]]:
+    """Row ids of the oldest ticks before ``before_ms``, found without reading what is kept."""
+    before = IsoClock()(before_ms)
+    ids = tape.id_range(con, symbol, 0, before_ms)
+    if ids is not None:
+        return con.execute(
+            "SELECT id FROM ticks WHERE symbol = ? AND trade_id >= ? AND trade_id < ? "
+            "AND timestamp < ? ORDER BY trade_id LIMIT ?",
+            (symbol, *ids, before, limit),
+        ).fetchall()
+    return con.execute(
+        "SELECT id FROM ticks WHERE symbol = ? AND trade_id < 0 AND timestamp < ? "
+        "ORDER BY timestamp LIMIT ?",
+        (symbol, before, limit),
     ).fetchall()
-    con.executemany("DELETE FROM ticks WHERE id = ?", rows)
-    return len(list(rows))
-
-
-def _after_last(con: Any, symbol: str) -> int:
-    last_id, _ = tape.last_print(con, symbol)
-    return 0 if last_id is None else last_id + 1
-
-
-def _made(con: Any, symbol: str) -> bool:
-    row = con.execute("SELECT print_kind FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
-    return row is not None and row[0] == "made"
