@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from simulator import mischief, wire
@@ -159,7 +160,7 @@ class SilentStream:
         for client in desk.clients:
             client.silent.add(self.stream)
             if self.seconds is not None:
-                desk.later(self.seconds, lambda one=client: one.silent.discard(self.stream))
+                desk.later(self.seconds, partial(client.silent.discard, self.stream))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import gzip
 import heapq
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from operator import attrgetter
@@ -30,6 +31,7 @@ SAMPLES = Path(__file__).parent / "samples"
 
 _SUFFIXES = (".ndjson.gz", ".ndjson", ".jsonl.gz", ".jsonl")
 _UNPACED_BATCH = 500
+_SETTLING_S = 0.3
 
 
 class Print(NamedTuple):
@@ -133,6 +135,7 @@ class Replay:
         """Set when the last frame has been played."""
         self._position = 0
         self._clock: Clock | None = None
+        self._asked: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def now_ms(self) -> int:
         """The recording's clock, UTC epoch ms."""
@@ -156,7 +159,7 @@ class Replay:
     def due(self, streams: Collection[str]) -> list[Event]:
         """The next frames, whether or not they are on `streams`."""
         events, start = self.tape.events, self._position
-        if start >= len(events) or (not streams and self._clock is None):
+        if start >= len(events) or (self._clock is None and not self._settled(streams)):
             return []
         if self.unpaced:
             stop = min(start + _UNPACED_BATCH, len(events))
@@ -171,6 +174,15 @@ class Replay:
         if stop == len(events):
             self.finished.set()
         return events[start:stop]
+
+    def _settled(self, streams: Collection[str]) -> bool:
+        """Whether subscriptions came and no more followed for a moment: nobody misses the start."""
+        if not streams:
+            return False
+        asked = frozenset(streams)
+        if asked != self._asked[1]:
+            self._asked = (time.monotonic(), asked)
+        return self._position > 0 or time.monotonic() - self._asked[0] >= _SETTLING_S
 
 
 def recording_files(path: Path) -> list[Path]:

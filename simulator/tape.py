@@ -92,7 +92,9 @@ class Event(NamedTuple):
 class Tape(Protocol):
     """The truth, id by id."""
 
-    specs: Mapping[str, SymbolSpec]
+    @property
+    def specs(self) -> Mapping[str, SymbolSpec]:
+        """How each symbol is quoted."""
 
     def first_id(self, symbol: str) -> int:
         """Id of the symbol's first trade."""
@@ -107,10 +109,13 @@ class Tape(Protocol):
 class Market(Protocol):
     """What the exchange plays."""
 
-    kind: str
-    """Event kind that carries the trades: ``aggTrade``, ``trade``, or ``both``."""
+    @property
+    def kind(self) -> str:
+        """Event kind that carries the trades: ``aggTrade``, ``trade``, or ``both``."""
 
-    tape: Tape
+    @property
+    def tape(self) -> Tape:
+        """The truth, id by id."""
 
     def now_ms(self) -> int:
         """The market's clock, UTC epoch ms."""

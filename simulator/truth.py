@@ -116,9 +116,9 @@ class Truth:
         line, other = origin.hedge_ratio, origin.other_hedge_ratio
         start, stop = self._epoch_ms, 1 << 62
         if other is not None:
-            regime = int(regime_index(origin, np.int64(at_ms - self._epoch_ms)))
+            regime = int(regime_index(origin, np.array(at_ms - self._epoch_ms)))
             line = line if regime % 2 == 0 else other
-            start = self._epoch_ms + int(regime_start_ms(origin, np.int64(regime)))
+            start = self._epoch_ms + int(regime_start_ms(origin, np.array(regime)))
             stop = start + int(origin.regime_s * 1000)
         intercept = origin.intercept + (origin.hedge_ratio - line) * origin.pivot
         life, sd = origin.half_life_s, origin.spread_sd

@@ -1,0 +1,1 @@
+"""Recordings of the planted market that come with the platform."""
