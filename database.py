@@ -313,6 +313,23 @@ class Database:
         with self.transaction() as con:
             gap_ledger.close(con, gap_id, state, reason, _now_ms())
 
+    def fill_gap(
+        self,
+        gap: Gap,
+        batch: TickBatch,
+        *,
+        left: Gap | None,
+        found: Gap,
+        state: str,
+        absent: Sequence[Gap] = (),
+    ) -> Written:
+        """Store prints fetched for a hole, and what the ledger then says; see `gap_ledger.fill`."""
+        now_ms = _now_ms()
+        with self.transaction(data=True) as con:
+            written = tick_store.write(con, self._memory, batch, iso_utc(now_ms))
+            gap_ledger.fill(con, gap, left, found, state, absent, now_ms)
+        return written
+
     def explain_gap(self, gap_id: int, reason: str) -> None:
         """Leave a hole open and say why."""
         with self.transaction() as con:

@@ -60,12 +60,48 @@ def explain(con: Any, gap_id: int, reason: str) -> None:
 
 
 def shrink(con: Any, gap_id: int, first_id: int, last_id: int, start_ms: int, end_ms: int) -> None:
-    """Narrow an open hole to what is still missing of it."""
+    """Narrow a hole to these ids and times (or widen it again when it closes).
+
+    A closed row of the same extent, from an earlier life of the same ids, gives way.
+    """
     con.execute(
-        "UPDATE OR IGNORE gaps SET first_id = ?, last_id = ?, start_ms = ?, end_ms = ? "
+        "UPDATE OR REPLACE gaps SET first_id = ?, last_id = ?, start_ms = ?, end_ms = ? "
         "WHERE id = ?",
         (first_id, last_id, start_ms, end_ms, gap_id),
     )
+
+
+def fill(
+    con: Any,
+    gap: Gap,
+    left: Gap | None,
+    found: Gap,
+    state: str,
+    absent: Sequence[Gap],
+    now_ms: int,
+) -> None:
+    """Note what a page of fetched prints made of a hole.
+
+    Parameters
+    ----------
+    left : Gap or None
+        What is still missing of it; None closes it as ``state``, with the extent of ``found``.
+    absent : sequence of Gap
+        Runs that the exchange does not have, closed as ``confirmed_absent`` on their own.
+    """
+    con.executemany(
+        "INSERT INTO gaps (symbol, first_id, last_id, start_ms, end_ms, state, reason, found_ms, "
+        "closed_ms) VALUES (?, ?, ?, ?, ?, 'confirmed_absent', 'the exchange has no such ids', "
+        "?, ?) ON CONFLICT (symbol, first_id, last_id) DO NOTHING",
+        [
+            (g.symbol, g.first_id, g.last_id, g.start_ms, g.end_ms, gap.found_ms, now_ms)
+            for g in absent
+        ],
+    )
+    extent = found if left is None else left
+    shrink(con, gap.id, extent.first_id, extent.last_id, extent.start_ms, extent.end_ms)
+    if left is None:
+        close(con, gap.id, state, gap.reason, now_ms)
 
 
 def listed(

@@ -30,7 +30,8 @@ def current(con: Any, name: str) -> Lease | None:
 def acquire(con: Any, name: str, holder: str, description: str, now_ms: int) -> bool:
     """Take the lease if it is free, expired or held by ``holder`` already, and beat."""
     held = current(con, name)
-    if held is not None and held.holder != holder and now_ms - held.beat_ms < EXPIRY_MS:
+    if held is not None and held.holder != holder and abs(now_ms - held.beat_ms) < EXPIRY_MS:
+        # A beat far in the future is one from before the clock was set back.
         return False
     since = held.acquired_ms if held is not None and held.holder == holder else now_ms
     con.execute(

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from candles import CandleColumns, base_timeframe, roll_up, timeframe_ms
-from storage import candle_store, gap_ledger, lease, state_store, tape
+from storage import candle_store, gap_ledger, lease, state_store, tape, tick_pages
 from storage.gap_ledger import Gap
 from storage.lease import Lease
 from storage.state_store import Command
-from ticks import IsoClock
+from storage.tick_pages import TICK_COLUMNS
 
 CANDLE_COLUMNS = ["symbol", "timestamp", "open", "high", "low", "close", "volume"]
-TICK_COLUMNS = ["id", "symbol", "timestamp", "price", "size", "trade_id", "is_buyer_maker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,30 +136,16 @@ class Snapshot:
         limit: int = 1000,
         before_row: int | None = None,
     ) -> pd.DataFrame:
-        """Stored ticks, the latest written first; ``before_row`` pages on from an ``id``.
+        """Stored ticks, the newest first; ``before_row`` pages on from an ``id``.
+
+        Unfiltered they come in the order they were written, else in the order of time.
 
         Returns
         -------
         DataFrame
             Columns id, symbol, timestamp (text, UTC), price, size, trade_id, is_buyer_maker.
         """
-        where: list[str] = ["1 = 1"]
-        values: list[Any] = []
-        clock = IsoClock()
-        for text, value in (
-            ("symbol = ?", symbol),
-            ("timestamp >= ?", None if start_ms is None else clock(start_ms)),
-            ("timestamp < ?", None if end_ms is None else clock(end_ms)),
-            ("id < ?", before_row),
-        ):
-            if value is not None:
-                where.append(text)
-                values.append(value)
-        rows = self._con.execute(
-            f"SELECT {', '.join(TICK_COLUMNS)} FROM ticks WHERE {' AND '.join(where)} "
-            "ORDER BY id DESC LIMIT ?",
-            (*values, limit),
-        ).fetchall()
+        rows = tick_pages.page(self._con, symbol, start_ms, end_ms, limit, before_row)
         return pd.DataFrame(rows, columns=TICK_COLUMNS)
 
     def recent_ticks(self, symbol: str, start_ms: int, *, limit: int = 50_000) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def id_at(con: Any, symbol: str, time_ms: int) -> int | None:
     Ids grow with time, so this is a bisection on the unique index: some twenty look-ups. Where
     times were seen to fall back along the ids, the bisection aims earlier by as much.
     """
-    low = _bisect(con, symbol, time_ms - _disorder_ms(con, symbol))
+    low = _bisect(con, symbol, time_ms - disorder_ms(con, symbol))
     if low is None:
         return None
     row = con.execute(
@@ -77,15 +77,16 @@ def id_range(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[int, in
     Between them lies every print of that time, and where times fall back along the ids some of
     other times too: the caller filters on the timestamp as well.
     """
-    disorder_ms = _disorder_ms(con, symbol)
-    low = _bisect(con, symbol, start_ms - disorder_ms)
+    slack_ms = disorder_ms(con, symbol)
+    low = _bisect(con, symbol, start_ms - slack_ms)
     if low is None:
         return None
-    high = _bisect(con, symbol, end_ms + disorder_ms)
+    high = _bisect(con, symbol, end_ms + slack_ms)
     return low, _NO_ID_ABOVE if high is None else high
 
 
-def _disorder_ms(con: Any, symbol: str) -> int:
+def disorder_ms(con: Any, symbol: str) -> int:
+    """How far the symbol's times were seen to fall back along its ids; 0 on a sound tape."""
     row = con.execute("SELECT disorder_ms FROM symbols WHERE symbol = ?", (symbol,)).fetchone()
     return row[0] if row else 0
 
@@ -96,8 +97,10 @@ def _bisect(con: Any, symbol: str, time_ms: int) -> int | None:
         "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id >= ? "
         "ORDER BY trade_id LIMIT 1"
     )
+    # One aggregate a query is a look-up; both in one query would read all of the symbol's index.
     ends = con.execute(
-        "SELECT min(trade_id), max(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0",
+        "SELECT (SELECT min(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id >= 0), "
+        "(SELECT max(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id >= 0)",
         (symbol,),
     ).fetchone()
     if ends[0] is None:
