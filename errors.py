@@ -15,6 +15,7 @@
     └── FeedError
         ├── NoNetwork               nothing answered
         ├── RestrictedLocation      HTTP 451: final for this place
+        ├── AccessRefused           HTTP 403: the exchange's firewall
         ├── CertificateRefused      TLS could not be trusted
         ├── RateLimited             429 or 418; carries ``retry_after_s``
         ├── UnknownSymbols          the exchange does not list them
@@ -91,6 +92,10 @@ class NoNetwork(FeedError):
 
 class RestrictedLocation(FeedError):
     """The exchange refuses this location (HTTP 451); trying again does not help."""
+
+
+class AccessRefused(FeedError):
+    """The exchange's firewall refuses this address (HTTP 403)."""
 
 
 class CertificateRefused(FeedError):

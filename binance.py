@@ -1,0 +1,500 @@
+"""The exchange's wire: addresses, control messages, frames → columns of ticks, and the REST client.
+
+All but `BinanceRest` is pure. The facts are Binance's USDⓈ-M futures as of November 2026: trades
+aggregated per price and side come on the *market* route, single trades (undocumented) on *public*.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import certifi
+import msgspec
+import requests
+
+from errors import (
+    AccessRefused,
+    CertificateRefused,
+    FeedError,
+    MalformedMessage,
+    NoNetwork,
+    RateLimited,
+    RestrictedLocation,
+)
+from ticks import TickBatch, refusal
+
+StreamKind = Literal["aggTrade", "trade"]
+
+_ROUTES: dict[str, str] = {"aggTrade": "market", "trade": "public"}
+_TRADES = frozenset(("MARKET", "RPI"))
+
+# -- addresses and control messages ----------------------------------------------------------
+
+
+def stream_name(symbol: str, kind: StreamKind) -> str:
+    """The stream of a symbol, such as ``btcusdt@aggTrade``."""
+    return f"{symbol.lower()}@{kind}"
+
+
+def stream_url(base: str, kind: StreamKind, streams: Sequence[str]) -> str:
+    """Address that delivers these streams, each message wrapped with its stream's name.
+
+    A base that ends in one of the exchange's routes, such as the once documented
+    ``wss://fstream.binance.com/ws``, loses it: on the old route ``aggTrade`` is silent for ever.
+    """
+    return f"{ws_base(base)}/{_ROUTES[kind]}/stream?streams={'/'.join(streams)}"
+
+
+def ws_base(address: str) -> str:
+    """The address without any of the exchange's routes at its end."""
+    base = address.strip().rstrip("/")
+    for ending in ("/ws", "/stream", "/market", "/public"):
+        base = base.removesuffix(ending).rstrip("/")
+    return base
+
+
+def names_a_route(address: str) -> bool:
+    """Whether the address ends in a route, which is then replaced (and said in the log)."""
+    return ws_base(address) != address.strip().rstrip("/")
+
+
+def subscribe(streams: Sequence[str], message_id: int) -> str:
+    """Control message that adds streams."""
+    return json.dumps({"method": "SUBSCRIBE", "params": list(streams), "id": message_id})
+
+
+def unsubscribe(streams: Sequence[str], message_id: int) -> str:
+    """Control message that removes streams."""
+    return json.dumps({"method": "UNSUBSCRIBE", "params": list(streams), "id": message_id})
+
+
+def list_subscriptions(message_id: int) -> str:
+    """Control message that is always answered: the probe of a silent connection."""
+    return json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": message_id})
+
+
+# -- frames → columns ------------------------------------------------------------------------
+
+_Ms = Annotated[int, msgspec.Meta(gt=0, lt=10**13)]
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
+class _Aggregate(msgspec.Struct, gc=False):
+    e: Literal["aggTrade"]
+    E: _Ms
+    s: str
+    a: _Id
+    p: float
+    q: float
+    T: _Ms
+    m: bool
+
+
+class _Single(msgspec.Struct, gc=False):
+    e: Literal["trade"]
+    E: _Ms
+    s: str
+    t: _Id
+    p: float
+    q: float
+    T: _Ms
+    m: bool
+    X: str = "MARKET"
+
+
+class _WrappedAggregate(msgspec.Struct, gc=False):
+    data: _Aggregate
+
+
+class _WrappedSingle(msgspec.Struct, gc=False):
+    data: _Single
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a control message; ``error`` is its sentence, ``result`` what was listed."""
+
+    id: int | None
+    result: tuple[str, ...] | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What some messages said.
+
+    Attributes
+    ----------
+    batch : TickBatch
+        The trades.
+    event_ms : list of int
+        When the exchange sent each of them.
+    seen : list of (symbol, id, time_ms)
+        Ids of prints that are no trades: dropped, yet no holes.
+    dropped : Counter
+        How many messages were dropped, by reason.
+    replies : list of Reply
+    shutdown : bool
+        The server announced that it will close.
+    """
+
+    batch: TickBatch
+    event_ms: list[int] = field(default_factory=list)
+    seen: list[tuple[str, int, int]] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    replies: list[Reply] = field(default_factory=list)
+    shutdown: bool = False
+
+
+class FrameParser:
+    """Messages of one kind of stream → columns.
+
+    All messages that arrived together are decoded as one JSON array, which is several times
+    faster than one by one; where anything in them is unusual they are taken singly.
+
+    Parameters
+    ----------
+    kind : {'aggTrade', 'trade'}
+    symbols : sequence of str
+        Those asked for, in lower case; prints of others are dropped.
+    """
+
+    def __init__(self, kind: StreamKind, symbols: Sequence[str] = ()) -> None:
+        self.kind: StreamKind = kind
+        self._single = kind == "trade"
+        wrapped: Any = _WrappedSingle if self._single else _WrappedAggregate
+        # Lax: the exchange writes prices as text, and decoding them as numbers is done in C.
+        self._decode_all = msgspec.json.Decoder(list[wrapped], strict=False).decode
+        self._decode_wrapped = msgspec.json.Decoder(wrapped, strict=False).decode
+        bare: Any = _Single if self._single else _Aggregate
+        self._decode_bare = msgspec.json.Decoder(bare, strict=False).decode
+        columns = ("s", "T", "p", "q", "t" if self._single else "a", "m", "E")
+        self._columns = attrgetter(*(f"data.{name}" for name in columns))
+        self._id = attrgetter("t" if self._single else "a")
+        self._names: dict[str, str] = {}
+        self.set_symbols(symbols)
+
+    def set_symbols(self, symbols: Sequence[str]) -> None:
+        """Name the symbols asked for."""
+        self._names = {symbol.upper(): symbol for symbol in symbols}
+
+    def parse(self, messages: Sequence[bytes]) -> Parsed:
+        """What the messages said, in order; never raises for what they contain."""
+        try:
+            prints = self._decode_all(b"[" + b",".join(messages) + b"]")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._one_by_one(messages)
+        if len(prints) != len(messages):
+            return self._one_by_one(messages)
+        symbol, time_ms, price, size, trade_id, maker, event_ms = (
+            zip(*map(self._columns, prints), strict=True) if prints else ((),) * 7
+        )
+        names = list(map(self._names.get, symbol))
+        usual = (
+            None not in names
+            # A NaN makes both comparisons False, wherever it stands.
+            and _positive(price)
+            and _positive(size)
+            and not (self._single and {p.data.X for p in prints} - _TRADES)
+        )
+        if not usual:
+            return self._one_by_one(messages)
+        batch = TickBatch(
+            self.kind, names, list(time_ms), list(price), list(size), list(trade_id), list(maker)
+        )
+        return Parsed(batch, list(event_ms))
+
+    def _one_by_one(self, messages: Sequence[bytes]) -> Parsed:
+        parsed = Parsed(TickBatch(self.kind))
+        for message in messages:
+            try:
+                one = self._decode_wrapped(message).data
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                try:
+                    one = self._decode_bare(message)
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    self._take_other(message, parsed)
+                    continue
+            self._take_print(one, parsed)
+        return parsed
+
+    def _take_print(self, one: Any, parsed: Parsed) -> None:
+        symbol = self._names.get(one.s)
+        if symbol is None:
+            parsed.dropped["symbol not asked for"] += 1
+            return
+        if self._single and one.X not in _TRADES:
+            parsed.seen.append((symbol, one.t, one.T))
+            parsed.dropped[f"print of kind {one.X[:20]}"] += 1
+            return
+        wrong = refusal(symbol, one.T, one.p, one.q)
+        if wrong is not None:
+            parsed.dropped[wrong] += 1
+            return
+        batch = parsed.batch
+        batch.symbol.append(symbol)
+        batch.time_ms.append(one.T)
+        batch.price.append(one.p)
+        batch.size.append(one.q)
+        batch.trade_id.append(self._id(one))
+        batch.is_buyer_maker.append(one.m)
+        parsed.event_ms.append(one.E)
+
+    def _take_other(self, message: bytes, parsed: Parsed) -> None:
+        """A message that is no print of ours: an answer, an announcement, or rubbish."""
+        try:
+            body = json.loads(message)
+        except (ValueError, RecursionError):
+            parsed.dropped["not JSON"] += 1
+            return
+        if isinstance(body, dict) and isinstance(body.get("data"), dict):
+            body = body["data"]
+        if not isinstance(body, dict):
+            parsed.dropped["not an object"] += 1
+        elif body.get("e") == "serverShutdown":
+            parsed.shutdown = True
+        elif "e" in body:
+            wanted = body["e"] == self.kind
+            parsed.dropped[_what_is_wrong(body) if wanted else "unknown event"] += 1
+        elif "result" in body or "error" in body or "code" in body:
+            parsed.replies.append(_reply(body))
+        else:
+            parsed.dropped["unknown message"] += 1
+
+
+def _positive(values: Sequence[float]) -> bool:
+    # sum() is NaN or inf as soon as one value is; min() alone would miss a NaN.
+    return min(values, default=1.0) > 0 and sum(values) < float("inf")
+
+
+def _what_is_wrong(body: Mapping[str, Any]) -> str:
+    """Why a print of the right kind did not decode."""
+    for key, name in (("p", "price"), ("q", "size")):
+        value = body.get(key)
+        try:
+            float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return f"{name} is not a number"
+    return "wrong types"
+
+
+def _reply(body: Mapping[str, Any]) -> Reply:
+    error = body.get("error") if isinstance(body.get("error"), dict) else body
+    message_id = body.get("id")
+    if not isinstance(message_id, int) or isinstance(message_id, bool):
+        message_id = None
+    if "error" in body or "code" in body:
+        return Reply(message_id, error=f"{error.get('msg')} (code {error.get('code')})")  # type: ignore[union-attr]
+    result = body.get("result")
+    listed = tuple(map(str, result)) if isinstance(result, list) else None
+    return Reply(message_id, listed)
+
+
+# -- causes ----------------------------------------------------------------------------------
+
+
+def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> FeedError:
+    """The error that an HTTP status stands for, at the handshake or over REST."""
+    host = urlsplit(where).hostname or where
+    if status == 451:
+        return RestrictedLocation(
+            f"{host} refuses this location (HTTP 451); it will not serve this place."
+        )
+    if status in (429, 418):
+        wait_s = _retry_after_s(headers, 60.0 if status == 429 else 120.0)
+        why = "too many requests" if status == 429 else "this address is banned for a while"
+        return RateLimited(f"{host} asks to wait {wait_s:.0f} s: {why} (HTTP {status}).", wait_s)
+    if status == 403:
+        return AccessRefused(f"{host} refuses this address (HTTP 403, its firewall).")
+    if status in (500, 502, 503, 504) and "retry-after" in {k.lower() for k in headers}:
+        wait_s = _retry_after_s(headers, 5.0)
+        return RateLimited(f"{host} is not available for {wait_s:.0f} s (HTTP {status}).", wait_s)
+    said = " ".join(body.split())[:120]
+    return FeedError(f"{host} answered HTTP {status}{': ' + said if said else ''}.")
+
+
+def _retry_after_s(headers: Mapping[str, str], default_s: float) -> float:
+    text = next((v for k, v in headers.items() if k.lower() == "retry-after"), "")
+    try:
+        return min(max(float(text), 0.0), 3 * 86_400.0)
+    except ValueError:
+        return default_s
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same attempt may succeed soon; False means waiting long between attempts."""
+    return not isinstance(error, (RestrictedLocation, CertificateRefused, AccessRefused))
+
+
+# -- REST ------------------------------------------------------------------------------------
+
+WEIGHT_A_MINUTE = 2400
+AGG_TRADES_WEIGHT = 20
+AGG_TRADES_LIMIT = 1000
+
+
+class _Row(msgspec.Struct, gc=False):
+    a: _Id
+    p: Annotated[float, msgspec.Meta(gt=0)]
+    q: Annotated[float, msgspec.Meta(gt=0)]
+    T: _Ms
+    m: bool
+
+
+_decode_rows = msgspec.json.Decoder(list[_Row], strict=False).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """How a symbol is quoted: prices in steps of ``tick_size``, quantities of ``step_size``."""
+
+    symbol: str
+    trading: bool
+    contract: str
+    tick_size: float | None
+    step_size: float | None
+    min_notional: float | None
+
+
+class BinanceRest:
+    """The REST endpoints that the collector needs, in one session, within the weight budget.
+
+    Parameters
+    ----------
+    base : str
+        Such as ``https://fapi.binance.com``.
+    budget : float
+        Share of the 2,400 a minute that may be used before calls wait for the next minute; the
+        rest is left to other programs behind the same address.
+    """
+
+    def __init__(self, base: str, *, budget: float = 0.6, timeout_s: float = 10.0) -> None:
+        self._base, self._timeout_s = base.rstrip("/"), timeout_s
+        self._limit = budget * WEIGHT_A_MINUTE
+        self._session = requests.Session()
+        self._session.verify = certifi.where()
+        self._minute, self._used = -1, 0
+
+    @property
+    def used_weight(self) -> int:
+        """Weight used in this minute, as the exchange counted it last."""
+        return self._used if self._minute == _minute_now() else 0
+
+    def wait_s(self, weight: int) -> float:
+        """Seconds until a call of this weight fits the budget; 0 where it does now."""
+        if self.used_weight + weight <= self._limit:
+            return 0.0
+        return 60.0 - time.time() % 60.0
+
+    def instruments(self) -> dict[str, Instrument]:
+        """Every listed symbol, in lower case."""
+        body = self._get_json("/fapi/v1/exchangeInfo", {})
+        try:
+            return {i.symbol: i for i in map(_instrument, body["symbols"])}
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise MalformedMessage("exchangeInfo does not list symbols as described.") from None
+
+    def server_time_ms(self) -> int:
+        """The exchange's clock."""
+        return int(self._get_json("/fapi/v1/time", {})["serverTime"])
+
+    def agg_trades(self, symbol: str, *, from_id: int, limit: int = AGG_TRADES_LIMIT) -> TickBatch:
+        """Aggregate trades from an id on, ascending; the exchange keeps 48 hours of them."""
+        return self._rows(symbol, {"fromId": from_id, "limit": limit})
+
+    def agg_trades_between(
+        self, symbol: str, start_ms: int, end_ms: int, *, limit: int = AGG_TRADES_LIMIT
+    ) -> TickBatch:
+        """The first aggregate trades of a span of less than an hour."""
+        return self._rows(symbol, {"startTime": start_ms, "endTime": end_ms, "limit": limit})
+
+    def _rows(self, symbol: str, parameters: dict[str, Any]) -> TickBatch:
+        body = self._get("/fapi/v1/aggTrades", {"symbol": symbol.upper(), **parameters})
+        try:
+            rows = _decode_rows(body)
+        except msgspec.MsgspecError as error:
+            raise MalformedMessage(f"aggTrades of {symbol} do not parse: {error}.") from None
+        return TickBatch(
+            "aggTrade",
+            [symbol] * len(rows),
+            [r.T for r in rows],
+            [r.p for r in rows],
+            [r.q for r in rows],
+            [r.a for r in rows],
+            [r.m for r in rows],
+        )
+
+    def _get_json(self, path: str, parameters: dict[str, Any]) -> Any:
+        try:
+            return json.loads(self._get(path, parameters))
+        except ValueError:
+            raise MalformedMessage(f"{path} did not answer with JSON.") from None
+
+    def _get(self, path: str, parameters: dict[str, Any]) -> bytes:
+        """Body of the answer.
+
+        Raises
+        ------
+        NoNetwork, CertificateRefused, RestrictedLocation, AccessRefused, RateLimited, FeedError
+        """
+        url = self._base + path
+        try:
+            answer = self._session.get(url, params=parameters, timeout=self._timeout_s)
+            body = answer.content
+        except requests.exceptions.SSLError as error:
+            raise CertificateRefused(_certificate(url)) from error
+        except requests.exceptions.RequestException as error:
+            raise NoNetwork(_no_answer(url)) from error
+        self._note_weight(answer.headers)
+        if answer.status_code != 200:
+            raise refused(answer.status_code, answer.headers, answer.text, url)
+        return body
+
+    def _note_weight(self, headers: Mapping[str, str]) -> None:
+        try:
+            self._used = int(headers.get("X-MBX-USED-WEIGHT-1M", ""))
+        except ValueError:
+            return
+        self._minute = _minute_now()
+
+    def close(self) -> None:
+        """Close the session's connections."""
+        self._session.close()
+
+
+def _minute_now() -> int:
+    return int(time.time() // 60)
+
+
+def _certificate(url: str) -> str:
+    return (
+        f"The certificate of {urlsplit(url).hostname} could not be verified; "
+        "check this computer's clock and whether something intercepts its traffic."
+    )
+
+
+def _no_answer(url: str) -> str:
+    return f"{urlsplit(url).hostname} does not answer; check the network."
+
+
+def _instrument(entry: Mapping[str, Any]) -> Instrument:
+    filters = {f.get("filterType"): f for f in entry.get("filters", [])}
+    return Instrument(
+        entry["symbol"].lower(),
+        entry.get("status") == "TRADING",
+        str(entry.get("contractType", "")),
+        _number(filters.get("PRICE_FILTER", {}).get("tickSize")),
+        _number(filters.get("LOT_SIZE", {}).get("stepSize")),
+        _number(filters.get("MIN_NOTIONAL", {}).get("notional")),
+    )
+
+
+def _number(text: Any) -> float | None:
+    return None if text is None else float(text)
