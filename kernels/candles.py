@@ -60,9 +60,8 @@ def fold(codes, times, ids, price, size, symbols, length):
         if not (0.0 < p < np.inf and 0.0 < s < np.inf) or code < 0 or t == _MISSING:
             rejected += 1
             continue
-        if t <= last_time[code]:
-            if t < last_time[code] or (has_ids and ids[i] < last_id[code]):
-                return out_code[:0], out_open[:0], trades[:0], np.empty((5, 0)), 0, 0
+        if t < last_time[code] or (has_ids and t == last_time[code] and ids[i] < last_id[code]):
+            return out_code[:0], out_open[:0], trades[:0], np.empty((5, 0)), 0, 0
         last_time[code] = t
         if has_ids:
             last_id[code] = ids[i]

@@ -181,8 +181,8 @@ def lad(y, x):
     """Slope and intercept that minimise Σ|r|, exactly, walking from vertex to vertex.
 
     An optimal line goes through two observations. From a line through one, the best line through
-    it is a weighted median of slopes; its second observation is the next pivot. Where that no longer
-    helps, every observation on the line is tried: if none is better no edge descends, and the
+    it is a weighted median of slopes; its second observation is the next pivot. Where that helps
+    no longer, every observation on the line is tried: if none is better no edge descends, and the
     objective being convex and linear on cells the line is optimal (Bloomfield & Steiger 1980).
     `y` and `x` have to be centred and of unit scale.
     """
@@ -261,13 +261,13 @@ def _slopes_below(y, x, slope, r, buffer):
     return _inversions(r, buffer)
 
 
-@njit(f8(F1, F1), cache=True, nogil=True, error_model="numpy")
-def theil_sen(y, x):
+@njit(f8(F1, F1, f8), cache=True, nogil=True, error_model="numpy")
+def theil_sen(y, x, tolerance):
     """Median of all pairwise slopes, in O(n log n) a step and O(n) memory.
 
     Counts the slopes below a candidate as inversions of y − slope·x (x being sorted) and bisects
-    until no float lies between; so it needs no list of n²/2 slopes. `x` has to be sorted, both
-    centred and of unit scale.
+    until `tolerance` (relative) or until no float lies between; so it needs no list of n²/2 slopes.
+    `x` has to be sorted and to take two values at least, both centred and of unit scale.
     """
     n = len(y)
     pairs = n * (n - 1) // 2
@@ -294,13 +294,13 @@ def theil_sen(y, x):
         low, high = lowest, highest
         while True:
             middle = 0.5 * (low + high)
-            if middle <= low or middle >= high or high - low <= 1e-15 * (abs(low) + abs(high)):
+            if middle <= low or middle >= high or high - low <= tolerance * (abs(low) + abs(high)):
                 break
             if _slopes_below(y, x, middle, r, buffer) <= rank:
                 low = middle
             else:
                 high = middle
-        result += 0.5 * low if low != lowest else 0.5 * (low if pairs > 1 else lowest)
+        result += 0.5 * low
         if pairs % 2:
             return 2.0 * result
     return result

@@ -28,7 +28,7 @@ from quant.results import Interval
 
 MINIMUM = 50
 _MAX_ORDER = 8
-# Mean of the overestimate of the speed of reversion, times n; see `_caution`.
+# Mean of the overestimate of the speed of reversion, times n; see `caution`.
 _SPEED_BIAS = 4.0
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,7 @@ def long_run(y: Floats, x: Floats, confidence: float = 0.95) -> LongRun:
     unit = sy / sx
     spread = y - system.theta * unit * x
     speed, memory = _reversion(spread, system.order)
-    factor, freedom = _caution(speed, len(y))
+    factor, freedom = caution(speed, len(y))
     quantile = factor * float(special.stdtrit(freedom, 0.5 + 0.5 * confidence))
     interval, one_sigma = (_not_rejected(system, size) for size in (quantile, factor))
     ratio = Interval(interval.low * unit, interval.high * unit)
@@ -184,7 +184,7 @@ def _reversion(spread: Floats, order: int) -> tuple[float, float]:
     return speed, deviation / max(speed, 1.0 / n)
 
 
-def _caution(speed: float, n: int) -> tuple[float, float]:
+def caution(speed: float, n: int) -> tuple[float, float]:
     """Factor of the errors, and degrees of freedom, for the memory of the spread.
 
     The speed is overestimated by about c/n, the more so for regressing on a wandering x; errors of

@@ -190,7 +190,7 @@ def _integer_times(times: pd.Series) -> _Times:
 
 
 def _parsed(times: pd.Series) -> pd.Series:
-    """Text or objects as UTC datetimes, NaT where they are none; numbers among them are epoch ms."""
+    """Text or objects as UTC datetimes, NaT where they are none; large numbers are epoch ms."""
     numbers = pd.to_numeric(times, errors="coerce")
     if numbers.notna().any():
         long_enough = numbers.abs() >= 1e11
