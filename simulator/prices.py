@@ -72,7 +72,7 @@ class PlantedTape:
 
     def __init__(
         self,
-        seed: int = 7,
+        seed: int = 4,
         listings: tuple[Listing, ...] = LISTINGS,
         rate_factor: float = 1.0,
     ) -> None:
