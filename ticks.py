@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -18,6 +18,8 @@ from errors import BadInput
 PrintKind = Literal["aggTrade", "trade", "made"]
 """What the ids count: Binance's aggregate trades, its single trades, or ids made from the print."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _MILLIS = tuple(f".{ms:03d}Z" for ms in range(1000))
 _SYMBOL = re.compile(r"[a-z0-9_\-.]{1,40}")
 
@@ -104,7 +106,8 @@ def epoch_ms(text: str) -> int:
         raise BadInput(f"{text!r} is not an ISO-8601 time.") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    # Whole milliseconds, rounded down as the exchange does: never into the next candle.
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def clean_symbols(symbols: Iterable[str] | str) -> list[str]:
@@ -181,8 +184,16 @@ class TickBatch:
         return (Tick(*row) for row in zip(*columns, strict=True))
 
     @classmethod
-    def from_ticks(cls, ticks: Iterable[Tick], kind: PrintKind = "aggTrade") -> TickBatch:
-        """Columns of the ticks; ids are made for all of them where the first has none.
+    def from_ticks(
+        cls,
+        ticks: Iterable[Tick],
+        kind: PrintKind = "aggTrade",
+        seen: Occurrences | None = None,
+    ) -> TickBatch:
+        """Columns of the ticks; ids are made for all of them where they have none.
+
+        ``seen`` carries the occurrence numbers of made ids from one batch of a source to the
+        next, so that equal prints in different batches stay two.
 
         Raises
         ------
@@ -195,7 +206,7 @@ class TickBatch:
             raise BadInput(
                 f"{with_id} of {len(rows)} ticks have a trade id; give one to all or to none."
             )
-        ids = [t.trade_id for t in rows if t.trade_id is not None] or made_ids(rows)
+        ids = [t.trade_id for t in rows if t.trade_id is not None] or made_ids(rows, seen)
         return cls(
             kind if with_id else "made",
             [t.symbol for t in rows],
@@ -207,21 +218,45 @@ class TickBatch:
         )
 
 
-def made_ids(
-    ticks: Iterable[Tick], seen: Counter[tuple[str, int, float, float]] | None = None
-) -> list[int]:
+class Occurrences:
+    """How often each print without an id was seen, in bounded memory.
+
+    Equal prints lie within one second of each other's time by definition, so what is remembered
+    is by second; the second not met for longest is forgotten when there are too many prints. The
+    numbers depend on the order of the prints alone, not on how they are cut into batches.
+    """
+
+    def __init__(self, limit: int = 200_000) -> None:
+        self._limit, self._held = limit, 0
+        self._seconds: OrderedDict[int, dict[tuple[str, int, float, float], int]] = OrderedDict()
+
+    def next(self, tick: Tick) -> int:
+        """0 for the first print of its kind, 1 for the second, and so on."""
+        second = tick.time_ms // 1000
+        counts = self._seconds.get(second)
+        if counts is None:
+            counts = self._seconds[second] = {}
+        else:
+            self._seconds.move_to_end(second)
+        key = (tick.symbol, tick.time_ms, tick.price, tick.size)
+        occurrence = counts.get(key, 0)
+        counts[key] = occurrence + 1
+        self._held += occurrence == 0
+        while self._held > self._limit and len(self._seconds) > 1:
+            self._held -= len(self._seconds.popitem(last=False)[1])
+        return occurrence
+
+
+def made_ids(ticks: Iterable[Tick], seen: Occurrences | None = None) -> list[int]:
     """Ids for prints that have none: negative 62-bit hashes of what the print says.
 
     Two prints that agree in symbol, time, price and size are told apart by their occurrence
     number, counted in ``seen``; the same file therefore gives the same ids each time.
     """
-    seen = Counter() if seen is None else seen
+    seen = Occurrences() if seen is None else seen
     ids = []
     for tick in ticks:
-        key = (tick.symbol, tick.time_ms, tick.price, tick.size)
-        occurrence = seen[key]
-        seen[key] = occurrence + 1
-        text = f"{tick.symbol}|{tick.time_ms}|{tick.price!r}|{tick.size!r}|{occurrence}"
+        text = f"{tick.symbol}|{tick.time_ms}|{tick.price!r}|{tick.size!r}|{seen.next(tick)}"
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         ids.append(-1 - (int.from_bytes(digest, "big") >> 2))
     return ids

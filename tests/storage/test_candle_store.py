@@ -43,7 +43,7 @@ def split(rows, draw_cuts):
     return [rows[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     tape=tapes(),
     cuts=st.lists(st.integers(0, 200), max_size=8),
@@ -70,7 +70,7 @@ def test_any_split_order_and_doubling_gives_the_candles_of_the_ticks(
         assert_candles_equal_ticks(db)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     tape=tapes(disorder=True),
     cuts=st.lists(st.integers(0, 200), max_size=8),
@@ -92,7 +92,7 @@ def test_times_that_fall_back_along_the_ids_change_nothing(
                 assert snapshot.id_at(symbol, time_ms) == min(at_or_after)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tape=tapes(), cuts=st.lists(st.integers(0, 200), max_size=6), seed=st.integers(0, 2**32))
 def test_prints_without_ids_give_the_candles_of_the_ticks(
     tape, cuts, seed, assert_candles_equal_ticks
@@ -110,7 +110,7 @@ def test_prints_without_ids_give_the_candles_of_the_ticks(
         assert_candles_equal_ticks(db)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     tape=tapes(),
     cuts=st.lists(st.integers(0, 200), max_size=6),
