@@ -99,9 +99,152 @@ CREATE TABLE commands (
 """
 
 
+BOOKS = """
+CREATE TABLE accounts (
+    id TEXT PRIMARY KEY,
+    settings TEXT NOT NULL,         -- JSON
+    created_ms INTEGER NOT NULL,
+    closed_ms INTEGER,              -- set by a reset: the books stay readable
+    cash REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE orders (
+    seq INTEGER PRIMARY KEY,        -- order of acceptance
+    account TEXT NOT NULL,
+    id TEXT NOT NULL,               -- the client's: two clicks are one order
+    state TEXT NOT NULL,
+    body TEXT NOT NULL,             -- JSON
+    created_ms INTEGER NOT NULL,
+    UNIQUE (account, id)
+);
+CREATE INDEX orders_open ON orders (account) WHERE state IN ('held', 'working');
+
+-- Fills and funding are one journal: replayed in the order of seq it gives the book again.
+CREATE TABLE journal (
+    seq INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('fill', 'funding')),
+    key TEXT NOT NULL,              -- order id, or symbol and funding time: never twice
+    time_ms INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    pair_id TEXT NOT NULL,
+    quantity REAL,                  -- of a fill, signed base units
+    price REAL,                     -- of a fill after slippage; of a funding the mark price
+    fee REAL,
+    slippage REAL,
+    reference_price REAL,           -- before slippage: within the traded range
+    trade_id INTEGER,               -- the print that filled it
+    maker INTEGER,
+    rate REAL,                      -- of a funding
+    note TEXT NOT NULL,             -- cause of the fill, or source of the rate
+    UNIQUE (account, kind, key)
+);
+CREATE INDEX journal_account ON journal (account, seq);
+
+CREATE TABLE positions (
+    account TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    pair_id TEXT NOT NULL,
+    body TEXT NOT NULL,             -- JSON
+    is_open INTEGER NOT NULL,
+    PRIMARY KEY (account, symbol, pair_id)
+) WITHOUT ROWID;
+
+CREATE TABLE pairs (
+    account TEXT NOT NULL,
+    id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    body TEXT NOT NULL,             -- JSON
+    asked_ms INTEGER NOT NULL,
+    PRIMARY KEY (account, id)
+) WITHOUT ROWID;
+
+CREATE TABLE round_trips (
+    seq INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    body TEXT NOT NULL,             -- JSON
+    closed_ms INTEGER NOT NULL,
+    UNIQUE (account, number)
+);
+
+CREATE TABLE equity (
+    account TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    equity REAL NOT NULL,
+    cash REAL NOT NULL,
+    exposure REAL NOT NULL,
+    PRIMARY KEY (account, time_ms)
+) WITHOUT ROWID;
+
+CREATE TABLE auto_pairs (
+    id TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    settings TEXT NOT NULL,         -- JSON
+    state TEXT NOT NULL,            -- JSON: what the strategy remembers
+    running INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL,
+    stopped_ms INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE decisions (
+    auto_id TEXT NOT NULL,
+    close_ms INTEGER NOT NULL,
+    body TEXT NOT NULL,             -- JSON: the decision with its inputs, and what came of it
+    PRIMARY KEY (auto_id, close_ms)
+) WITHOUT ROWID;
+
+CREATE TABLE alert_rules (
+    id TEXT PRIMARY KEY,
+    body TEXT NOT NULL,             -- JSON
+    state TEXT NOT NULL,            -- JSON: armed or spent, changed with the alert it fired
+    created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY,
+    rule_id TEXT NOT NULL,
+    fired_ms INTEGER NOT NULL,
+    recorded_ms INTEGER NOT NULL,
+    body TEXT NOT NULL              -- JSON: sentence, value, note, detail
+);
+
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    alert_id INTEGER,               -- NULL for a test
+    channel TEXT NOT NULL,
+    body TEXT NOT NULL,             -- JSON: what is sent
+    state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'failed')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_ms INTEGER NOT NULL,
+    detail TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX deliveries_pending ON deliveries (next_ms) WHERE state = 'pending';
+
+CREATE TABLE attempts (
+    delivery_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    ok INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+) WITHOUT ROWID;
+
+-- How far the desk has read the tape; moves in the transaction of what it caused.
+CREATE TABLE desk_tape (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    row INTEGER NOT NULL,           -- ticks.id
+    symbol TEXT,                    -- of that row, to see that the tape is still the same
+    trade_id INTEGER,
+    quotes TEXT NOT NULL,           -- JSON: last print of each symbol
+    marks TEXT NOT NULL             -- JSON: funding times, gaps and closes dealt with
+);
+"""
+
+
 def create(con: Any) -> None:
     """Make every table in an empty database."""
-    for script in (TICKS, CANDLES, STATE):
+    for script in (TICKS, CANDLES, STATE, BOOKS):
         run_script(con, script)
     con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

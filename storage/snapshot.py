@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from storage.lease import Lease
 from storage.state_store import Command
 from storage.tick_pages import TICK_COLUMNS
 
+T = TypeVar("T")
 CANDLE_COLUMNS = ["symbol", "timestamp", "open", "high", "low", "close", "volume"]
 
 
@@ -211,6 +212,10 @@ class Snapshot:
     def all_of(self, topic: str) -> dict[str, Any]:
         """Every fact of a topic."""
         return state_store.all_of(self._con, topic)
+
+    def books(self, read: Callable[..., T], *args: Any, **options: Any) -> T:
+        """Read the desk's books, with a function of `storage.books` or `storage.alert_store`."""
+        return read(self._con, *args, **options)
 
     def commands(self) -> list[Command]:
         """Commands that wait for an answer."""
