@@ -1,0 +1,47 @@
+"""What the browser needs for live charts, served by this process under ``/platform/``.
+
+The chart library is the copy in plotly's own package: nothing is fetched from anywhere else, and
+it is read once a browser, not once a message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import plotly
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+_HERE = Path(__file__).parent
+_PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+# The address changes with the content, so a browser may keep a file for ever.
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+@cache
+def module_path(name: str) -> str:
+    """Where a module of ours, ``host`` or ``spark``, is served."""
+    digest = hashlib.sha256((_HERE / f"{name}.js").read_bytes()).hexdigest()
+    return f"/platform/{name}-{digest[:12]}.js"
+
+
+@cache
+def plotly_path() -> str:
+    """Where the chart library is served."""
+    return f"/platform/plotly-{metadata.version('plotly')}.min.js"
+
+
+def routes() -> list[Route]:
+    """The routes to serve them."""
+    served = {module_path(name): _HERE / f"{name}.js" for name in ("host", "spark")}
+    return [_route(path, file) for path, file in (served | {plotly_path(): _PLOTLY}).items()]
+
+
+def _route(path: str, file: Path) -> Route:
+    async def serve(_: object) -> FileResponse:
+        return FileResponse(file, media_type="text/javascript", headers=_FOR_EVER)
+
+    return Route(path, serve)

@@ -1,0 +1,240 @@
+// A Plotly chart that is updated in place. One chart lives in each mount; a message brings columns
+// and a figure; zoom, pan, legend choices and hover stay the user's until a double click.
+const charts = new WeakMap();
+const MINUTE = 60000;
+let plotly;
+
+export function loadPlotly(url) {
+  plotly ??= new Promise((resolve, reject) => {
+    if (window.Plotly) return resolve(window.Plotly);
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error("The chart library could not be loaded."));
+    document.head.appendChild(script);
+  });
+  return plotly;
+}
+
+function decode(column, local) {
+  const text = atob(column.b);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const values = new Float64Array(bytes.buffer);
+  return column.t && local ? values.map(toZone) : values;
+}
+
+// Plotly draws every time as if it were UTC; a time moved by the zone's offset is drawn as local.
+const offset = (ms) => -new Date(ms).getTimezoneOffset() * MINUTE;
+const toZone = (ms) => ms + offset(ms);
+
+function unpack(message) {
+  const local = message.zone === "local";
+  const columns = message.columns.map((column) => decode(column, local));
+  const walk = (node) => {
+    if (Array.isArray(node)) return node.map(walk);
+    if (node === null || typeof node !== "object") return node;
+    if ("$" in node) return columns[node.$];
+    return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v)]));
+  };
+  const data = walk(message.data);
+  const layout = walk(message.layout);
+  if (local) {
+    for (const shape of layout.shapes ?? []) {
+      if (shape.xref === "x") [shape.x0, shape.x1] = [toZone(shape.x0), toZone(shape.x1)];
+    }
+  }
+  return { data, layout, local };
+}
+
+function themed(layout, mount) {
+  const style = getComputedStyle(mount);
+  const read = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  const text = read("--st-text-color", "#e7ebf4");
+  layout.font = { ...layout.font, color: text, family: read("--st-font", "sans-serif") };
+  layout.hoverlabel = {
+    bgcolor: read("--st-secondary-background-color", "#131a2a"),
+    bordercolor: read("--st-border-color", "#232c42"),
+    font: { color: text, size: 12 },
+  };
+  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: "#8b96ad", activecolor: text };
+}
+
+// The vertical axes fit what is visible of their traces, unless the user has set them.
+function fitValues(layout, data, [from, to], held) {
+  const bounds = {};
+  for (const trace of data) {
+    if (trace.visible === "legendonly" || !trace.x) continue;
+    const name = "yaxis" + (trace.yaxis ?? "y").slice(1);
+    const [low, high] = trace.type === "candlestick" ? [trace.low, trace.high] : [trace.y, trace.y];
+    const bound = (bounds[name] ??= [Infinity, -Infinity]);
+    for (let i = 0; i < trace.x.length; i++) {
+      if (trace.x[i] < from || trace.x[i] > to) continue;
+      if (low[i] < bound[0]) bound[0] = low[i];
+      if (high[i] > bound[1]) bound[1] = high[i];
+    }
+  }
+  for (const shape of layout.shapes ?? []) {
+    if (shape.type !== "line" || !shape.yref?.startsWith("y")) continue;
+    const bound = bounds["yaxis" + shape.yref.slice(1)];
+    if (bound) [bound[0], bound[1]] = [Math.min(bound[0], shape.y0), Math.max(bound[1], shape.y0)];
+  }
+  for (const [name, [low, high]] of Object.entries(bounds)) {
+    const axis = layout[name];
+    if (!axis || axis.range || held[name + ".range"] || !(high >= low)) continue;
+    const margin = (high - low) * 0.06 || Math.abs(high) * 0.001 || 1;
+    axis.range = [axis.rangemode === "tozero" ? Math.min(0, low) : low - margin, high + margin];
+  }
+}
+
+class Chart {
+  constructor(mount) {
+    this.mount = mount;
+    this.node = document.createElement("div");
+    this.node.className = "live-chart";
+    this.node.setAttribute("role", "img");
+    mount.appendChild(this.node);
+    this.held = {}; // ranges the user has set, by layout key
+    this.draws = 0;
+    this.asked = null;
+    this.resizing = new ResizeObserver(() => this.resize());
+    this.resizing.observe(mount);
+    this.onShow = () => !document.hidden && this.schedule();
+    document.addEventListener("visibilitychange", this.onShow);
+  }
+
+  take(message, trigger, url) {
+    if (this.message && this.message.id !== message.id) this.held = {};
+    this.message = message;
+    this.trigger = trigger;
+    this.node.style.height = `${message.height}px`;
+    this.node.setAttribute("aria-label", message.alt);
+    loadPlotly(url).then((library) => {
+      this.library = library;
+      this.schedule();
+    });
+  }
+
+  schedule() {
+    if (this.pending || !this.library || document.hidden || this.gone) return;
+    this.pending = requestAnimationFrame(() => {
+      this.pending = null;
+      // A redraw in the middle of a drag would take the chart out of the user's hand.
+      if (this.node._dragging) return setTimeout(() => this.schedule(), 120);
+      this.draw();
+    });
+  }
+
+  draw() {
+    const { data, layout } = unpack(this.message);
+    const narrow = this.mount.clientWidth < 560;
+    themed(layout, this.mount);
+    layout.height = this.message.height;
+    layout.autosize = true;
+    layout.uirevision = this.message.id;
+    if (narrow) this.squeeze(layout);
+    this.place(layout, data);
+    const config = {
+      displaylogo: false,
+      scrollZoom: false,
+      doubleClick: false,
+      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "resetScale2d"],
+      displayModeBar: narrow ? false : "hover",
+      toImageButtonOptions: { filename: this.message.file, scale: 2 },
+    };
+    this.library.react(this.node, data, layout, config).then(() => this.drawn(data));
+  }
+
+  squeeze(layout) {
+    layout.dragmode = false; // a finger on the chart scrolls the page
+    layout.xaxis = { ...layout.xaxis, nticks: 5 };
+    layout.font.size = 11;
+  }
+
+  place(layout, data) {
+    const times = data.find((trace) => trace.x?.length)?.x;
+    const time = layout.xaxis?.type === "date";
+    if (time && times) {
+      const step = this.message.step_ms || 0;
+      this.first = times[0];
+      this.live = [times[0] - step, times[times.length - 1] + step * 2];
+      const range = this.held["xaxis.range"] ?? this.live;
+      layout.xaxis = { ...layout.xaxis, range: [...range], autorange: false };
+      fitValues(layout, data, range.map(Number), this.held);
+    }
+    for (const [key, range] of Object.entries(this.held)) {
+      const name = key.slice(0, -".range".length);
+      if (layout[name]) layout[name] = { ...layout[name], range: [...range], autorange: false };
+    }
+  }
+
+  drawn(data) {
+    if (!this.draws++) this.listen();
+    const main = data.find((trace) => trace.x?.length);
+    const values = main?.close ?? main?.y;
+    Object.assign(this.node.dataset, {
+      draws: this.draws,
+      points: main?.x.length ?? 0,
+      lastX: main?.x[main.x.length - 1] ?? "",
+      lastY: values?.[values.length - 1] ?? "",
+      version: this.message.version ?? "",
+      following: String(!this.held["xaxis.range"]),
+    });
+  }
+
+  listen() {
+    this.node.on("plotly_relayout", (event) => this.moved(event));
+    this.node.on("plotly_doubleclick", () => this.follow());
+  }
+
+  moved(event) {
+    let changed = false;
+    for (const key of Object.keys(event)) {
+      const match = key.match(/^([xy]axis\d*)\.range(\[0\])?$/);
+      if (!match) continue;
+      const range = this.node._fullLayout[match[1]].range;
+      this.held[match[1] + ".range"] = match[1].startsWith("x") ? range.map(asMs) : [...range];
+      changed = true;
+    }
+    if (!changed) return;
+    const left = this.held["xaxis.range"]?.[0];
+    if (left < this.first && this.message.more && this.asked !== this.first) {
+      this.asked = this.first;
+      this.trigger("earlier", this.first);
+    }
+    this.schedule();
+  }
+
+  follow() {
+    this.held = {};
+    this.schedule();
+  }
+
+  resize() {
+    if (this.draws && this.node.isConnected && this.node.clientWidth) this.schedule();
+  }
+
+  remove() {
+    this.gone = true;
+    this.resizing.disconnect();
+    document.removeEventListener("visibilitychange", this.onShow);
+    if (this.draws) this.library.purge(this.node);
+  }
+}
+
+const asMs = (value) => {
+  if (typeof value === "number") return value;
+  const text = String(value).replace(" ", "T");
+  return Date.parse(text.includes("T") ? text + "Z" : text + "T00:00:00Z");
+};
+
+export function render({ data, parentElement, setTriggerValue }, plotlyUrl) {
+  let chart = charts.get(parentElement);
+  if (!chart) charts.set(parentElement, (chart = new Chart(parentElement)));
+  chart.take(data, setTriggerValue, plotlyUrl);
+}
+
+export function remove(parentElement) {
+  charts.get(parentElement)?.remove();
+  charts.delete(parentElement);
+}

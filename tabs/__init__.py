@@ -1,0 +1,1 @@
+"""One file a tab, each with ``render(context) -> None``: settings → compute → show."""

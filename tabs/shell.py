@@ -1,0 +1,188 @@
+"""The frame of the dashboard: header, the one fragment that is refreshed, and its tabs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+from streamlit_autorefresh import st_autorefresh
+
+from config import Config
+from errors import PlatformError
+from runtime import Runtime, get_runtime
+from tabs import (
+    alerts,
+    backtest,
+    dashboard,
+    data,
+    health,
+    ohlc_charts,
+    pair_analytics,
+    portfolio,
+    scanner,
+    sidebar,
+    statistics_tab,
+    widgets,
+)
+from tabs.context import Context
+from views import warm
+
+log = logging.getLogger(__name__)
+
+TABS: dict[str, Callable[[Context], None]] = {
+    "Dashboard": dashboard.render,
+    "OHLC Charts": ohlc_charts.render,
+    "Pair Analytics": pair_analytics.render,
+    "Scanner": scanner.render,
+    "Backtest": backtest.render,
+    "Statistics": statistics_tab.render,
+    "Portfolio": portfolio.render,
+    "Alerts": alerts.render,
+    "Data": data.render,
+    "Health": health.render,
+}
+_SOURCES = {
+    "demo": "SIMULATED DATA · demo market",
+    "replay": "SIMULATED DATA · replay of a recording",
+}
+_STATES = {
+    "live": ("green", "live"),
+    "connecting": ("orange", "connecting"),
+    "reconnecting": ("orange", "reconnecting"),
+    "silent": ("orange", "silent"),
+    "paused": ("orange", "paused"),
+    "refused": ("red", "refused"),
+    "stopped": ("gray", "stopped"),
+}
+# Scripts that take a moment must not fade the page out, and nothing may stick out of a phone.
+_CSS = """
+<style>
+[data-stale="true"] { opacity: 1 !important; transition: none !important; }
+.block-container { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1680px; }
+.st-key-landing { max-width: 1160px; margin: 0 auto; padding-top: 5vh; }
+.st-key-heartbeat, .st-key-preload { height: 0; overflow: hidden; margin-top: -1rem; }
+[data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
+.live-chart { width: 100%; min-width: 0; }
+.stTabs [role="tab"] { white-space: nowrap; }
+@media (max-width: 640px) {
+  .block-container { padding-left: 0.8rem; padding-right: 0.8rem; }
+  .st-key-tiles > div, .st-key-watchlist > div, .st-key-steps > div { width: 100% !important; }
+}
+</style>
+"""
+
+
+def style() -> None:
+    """The page's own style sheet; it holds no data."""
+    st.html(_CSS)
+
+
+def launched() -> bool:
+    """Whether the dashboard is open; a deep link opens it at once."""
+    if "tab" in st.query_params:
+        st.session_state["launched"] = True
+    return bool(st.session_state.get("launched"))
+
+
+def desk() -> None:
+    """The dashboard: the sidebar, and the fragment with the tabs."""
+    warm.begin()
+    runtime = get_runtime()
+    _live(sidebar.render(runtime))
+
+
+@st.fragment
+def _live(status_place: Any) -> None:
+    """Everything that is refreshed; a tick reruns this and nothing else."""
+    runtime = get_runtime()
+    try:
+        _page(runtime, status_place)
+    finally:
+        # Whatever a panel does, the heart goes on beating.
+        with st.container(key="heartbeat"):
+            st_autorefresh(interval=Config.REFRESH_INTERVAL, key="heartbeat-timer", debounce=False)
+
+
+def _page(runtime: Runtime, status_place: Any) -> None:
+    status = runtime.status()
+    sidebar.show_status(runtime, status, status_place)
+    header = st.container(horizontal=True, vertical_alignment="center", gap="small", key="header")
+    _notices(runtime, status)
+    database = runtime.database
+    if database is None:
+        st.error(status.error or "The database cannot be used.", icon=":material/database_off:")
+        return
+    ctx = Context(runtime, database, status, sidebar.settings(runtime))
+    tabs = st.tabs(list(TABS), key="tab", on_change="rerun", bind="query-params")
+    for container, (name, render) in zip(tabs, TABS.items(), strict=True):
+        if container.open:
+            with container:
+                _guarded(name, render, ctx)
+    with header:
+        _header(ctx)
+
+
+def _guarded(name: str, render: Callable[[Context], None], ctx: Context) -> None:
+    """A tab that fails says so in a sentence; the others go on."""
+    try:
+        render(ctx)
+    except PlatformError as problem:
+        st.error(widgets.escaped(str(problem)), icon=":material/error:")
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, ImportError):
+        log.exception("the tab %s failed", name)
+        st.error(
+            f"The tab {name} could not be shown. The reason is in the log; the rest of the page "
+            "and the collector go on.",
+            icon=":material/error:",
+        )
+
+
+def _header(ctx: Context) -> None:
+    """What the page shows: which market, which state, which version of the data, how old."""
+    status = ctx.status
+    if status.simulated:
+        st.badge(_SOURCES[status.source], icon=":material/science:", color="orange")
+    else:
+        st.badge("Binance USD-M futures", icon=":material/public:", color="blue")
+    colour, word = _STATES.get(status.state, ("gray", status.state))
+    st.badge(word, icon=":material/sensors:", color=colour)  # type: ignore[arg-type]
+    version = getattr(ctx.shown, "version", None)
+    if version is not None:
+        st.badge(f"data version {version:,}", icon=":material/database:", color="gray")
+        _age(ctx)
+
+
+def _age(ctx: Context) -> None:
+    last_ms = getattr(ctx.shown, "last_ms", None)
+    if last_ms is None:
+        return
+    text, fresh = sidebar.age_text(ctx.now_ms, last_ms, ctx.settings.zone_name)
+    st.badge(text, icon=":material/schedule:", color="gray" if fresh else "orange")
+
+
+def _notices(runtime: Runtime, status: Any) -> None:
+    """Sentences that concern the whole page."""
+    for kind, text in st.session_state.pop("notices", []):
+        {"error": st.error, "warning": st.warning, "info": st.info}[kind](widgets.escaped(text))
+    if status.unknown_symbols:
+        names = ", ".join(s.upper() for s in status.unknown_symbols)
+        st.warning(f"The exchange does not list {widgets.escaped(names)}; the others are running.")
+    if status.source == "live" and status.state in ("refused", "silent", "reconnecting"):
+        st.error(widgets.escaped(status.sentence), icon=":material/cloud_off:")
+        if st.button("Switch to the demo market", key="offer-demo", icon=":material/science:"):
+            sidebar.switch_to(runtime, "demo", start=True)
+            st.rerun()
+    if status.backfill_fraction is not None and status.backfill_fraction < 1:
+        _backfill(runtime, status)
+
+
+def _backfill(runtime: Runtime, status: Any) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="backfill"):
+        st.progress(
+            min(max(status.backfill_fraction, 0.0), 1.0),
+            text=widgets.escaped(status.backfill_text or "Fetching the past, newest first."),
+        )
+        if st.button("Stop fetching", key="skip-backfill"):
+            runtime.skip_backfill()

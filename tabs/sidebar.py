@@ -1,0 +1,300 @@
+"""The sidebar: source, symbols, Start and Stop, the feed's state, settings, the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from candles import CHART_TIMEFRAMES
+from config import Config
+from errors import PlatformError
+from runtime import FeedStatus, Runtime, get_runtime
+from tabs import widgets
+from tabs.context import Settings, forget_views
+from ticks import clean_symbols
+from views.feed import age, status_lines
+from views.pair import METHODS, PairOptions
+from views.text import file_size, zone_named
+
+SOURCES = {
+    "live": "Live market (Binance)",
+    "demo": "Demo market (simulated)",
+    "replay": "Replay (recording)",
+}
+_REMEMBERED = (
+    "symbols", "timeframe", "window", "method", "entry", "exit", "colours", "zone", "y", "x",
+)  # fmt: skip
+_ZONES = {"local": "My time zone", "utc": "UTC"}
+
+
+def render(runtime: Runtime) -> Any:
+    """Draw the sidebar; returns the place where the fragment writes the feed's state."""
+    _recall(runtime)
+    with st.sidebar:
+        st.markdown("### :material/candlestick_chart: Crypto Analytics")
+        _feed(runtime)
+        status_place = st.container(key="status-place")
+        status_place.caption("Feed")
+        _pair()
+        _view_settings()
+        _database(runtime)
+    return status_place
+
+
+# -- settings remembered ---------------------------------------------------------------------
+
+
+def _recall(runtime: Runtime) -> None:
+    """Fill the session with what was remembered, once a session and source."""
+    if st.session_state.get("recalled") == runtime.source:
+        return
+    st.session_state["recalled"] = runtime.source
+    try:
+        stored = runtime.load_settings()
+    except PlatformError:
+        stored = {}
+    defaults: dict[str, Any] = {
+        "symbols": list(Config.DEFAULT_SYMBOLS),
+        "timeframe": Config.DEFAULT_TIMEFRAME,
+        "window": Config.DEFAULT_ROLLING_WINDOW,
+        "method": "ols",
+        "entry": 2.0,
+        "exit": 0.0,
+        "colours": False,
+        "zone": "local",
+    }
+    for name, value in (defaults | {k: v for k, v in stored.items() if k in _REMEMBERED}).items():
+        if name in ("y", "x", "timeframe") and name in st.query_params:
+            continue
+        if _acceptable(name, value):
+            st.session_state[name] = value
+
+
+def _acceptable(name: str, value: Any) -> bool:
+    """Whether a remembered value still fits its widget."""
+    checks = {
+        "symbols": lambda: isinstance(value, list) and bool(clean_symbols(value)),
+        "timeframe": lambda: value in CHART_TIMEFRAMES,
+        "window": lambda: isinstance(value, int) and 2 <= value <= 500,
+        "method": lambda: value in METHODS,
+        "entry": lambda: isinstance(value, float) and 0.1 <= value <= 10,
+        "exit": lambda: isinstance(value, float) and -5 <= value <= 5,
+        "colours": lambda: isinstance(value, bool),
+        "zone": lambda: value in _ZONES,
+        "y": lambda: isinstance(value, str),
+        "x": lambda: isinstance(value, str),
+    }
+    try:
+        return bool(checks[name]())
+    except PlatformError:
+        return False
+
+
+def _remember() -> None:
+    """Keep the settings for the next start."""
+    state = st.session_state
+    kept = {name: state[name] for name in _REMEMBERED if state.get(name) is not None}
+    try:
+        get_runtime().save_settings(kept)
+    except PlatformError as problem:
+        notice("warning", f"The settings could not be remembered: {problem}")
+
+
+def notice(kind: str, text: str) -> None:
+    """Leave a sentence for the next drawing of the page."""
+    st.session_state.setdefault("notices", []).append((kind, text))
+
+
+# -- feed ------------------------------------------------------------------------------------
+
+
+def _feed(runtime: Runtime) -> None:
+    status = runtime.status()
+    st.session_state["source"] = runtime.source
+    st.selectbox(
+        "Source",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        key="source",
+        on_change=_source_chosen,
+        help="The demo market and the replay are simulated; each has a database file of its own.",
+    )
+    known = list(dict.fromkeys([*runtime.available_symbols(), *st.session_state["symbols"]]))
+    st.multiselect(
+        "Symbols",
+        known,
+        format_func=str.upper,
+        key="symbols",
+        accept_new_options=True,
+        max_selections=50,
+        on_change=_symbols_chosen,
+        placeholder="Choose or type, such as SOLUSDT",
+    )
+    start, stop = st.columns(2)
+    start.button(
+        "Start",
+        type="primary",
+        width="stretch",
+        key="start",
+        disabled=status.running and status.role == "holder",
+        on_click=_start,
+    )
+    stop.button(
+        "Stop",
+        width="stretch",
+        key="stop",
+        disabled=not status.running or status.role == "viewer",
+        on_click=_stop,
+    )
+
+
+def _source_chosen() -> None:
+    switch_to(get_runtime(), st.session_state["source"])
+
+
+def switch_to(runtime: Runtime, source: str, *, start: bool = False) -> None:
+    """Take another source, and start it where that was asked for."""
+    try:
+        runtime.switch(source)
+        forget_views()
+        if start:
+            runtime.start(st.session_state.get("symbols") or Config.DEFAULT_SYMBOLS)
+    except PlatformError as problem:
+        notice("error", str(problem))
+
+
+def _symbols_chosen() -> None:
+    """Tidy what was typed; where the feed runs, it follows."""
+    runtime = get_runtime()
+    try:
+        chosen = clean_symbols(st.session_state["symbols"])
+    except PlatformError as problem:
+        notice("error", str(problem))
+        st.session_state["symbols"] = _only_possible(st.session_state["symbols"])
+        return
+    st.session_state["symbols"] = chosen
+    _remember()
+    if runtime.status().running:
+        _start()
+
+
+def _only_possible(symbols: list[str]) -> list[str]:
+    kept = []
+    for symbol in symbols:
+        try:
+            kept += clean_symbols([symbol])
+        except PlatformError:
+            continue
+    return kept
+
+
+def _start() -> None:
+    try:
+        get_runtime().start(st.session_state["symbols"])
+    except PlatformError as problem:
+        notice("error", str(problem))
+
+
+def _stop() -> None:
+    get_runtime().stop()
+
+
+def show_status(runtime: Runtime, status: FeedStatus, place: Any) -> None:
+    """The feed's state; called by the fragment, it is refreshed with it."""
+    with place.container(border=True, key="status"):
+        st.markdown(
+            "  \n".join(
+                f":gray[{label}] **{widgets.escaped(text)}**"
+                for label, text in status_lines(status)
+            )
+        )
+        if status.sentence:
+            st.caption(widgets.escaped(status.sentence))
+        if runtime.database is not None:
+            file, log = runtime.database.file_sizes()
+            st.caption(f"Database {file_size(file)} + {file_size(log)} log")
+
+
+# -- what is shown ---------------------------------------------------------------------------
+
+
+def _pair() -> None:
+    symbols = st.session_state["symbols"]
+    st.caption("Pair: price 1 against price 2")
+    first, second = st.columns(2)
+    for column, key, position in ((first, "y", 0), (second, "x", 1)):
+        if st.session_state.get(key) not in symbols:
+            st.session_state[key] = symbols[min(position, len(symbols) - 1)] if symbols else None
+        column.selectbox(
+            "Price 1 (y)" if key == "y" else "Price 2 (x)",
+            symbols,
+            format_func=str.upper,
+            key=key,
+            on_change=_remember,
+            bind="query-params",
+        )
+
+
+def _view_settings() -> None:
+    st.selectbox(
+        "Timeframe", CHART_TIMEFRAMES, key="timeframe", on_change=_remember, bind="query-params"
+    )
+    st.number_input("Rolling window (candles)", 2, 500, key="window", on_change=_remember, step=1)
+    st.selectbox(
+        "Regression", list(METHODS), format_func=METHODS.__getitem__, key="method",
+        on_change=_remember,
+        help="How the hedge ratio is estimated. Rolling and Kalman use each candle's past alone.",
+    )  # fmt: skip
+    with st.expander("More settings"):
+        st.number_input("Entry z", 0.1, 10.0, step=0.1, key="entry", on_change=_remember)
+        st.number_input("Exit z", -5.0, 5.0, step=0.1, key="exit", on_change=_remember)
+        st.toggle("Colour-blind-safe colours", key="colours", on_change=_remember)
+        st.radio(
+            "Times in charts", list(_ZONES), format_func=_ZONES.__getitem__, key="zone",
+            on_change=_remember, horizontal=True,
+        )  # fmt: skip
+
+
+def settings(runtime: Runtime) -> Settings:
+    """The sidebar's settings as one value."""
+    state = st.session_state
+    symbols = tuple(_only_possible(state.get("symbols") or []))
+    pair = PairOptions(
+        y=state.get("y"),
+        x=state.get("x"),
+        timeframe=state.get("timeframe") or Config.DEFAULT_TIMEFRAME,
+        window=int(state.get("window") or Config.DEFAULT_ROLLING_WINDOW),
+        method=state.get("method") or "ols",
+        entry_th=float(state.get("entry") or 2.0),
+        exit_th=float(state.get("exit") or 0.0),
+        colour_blind_safe=bool(state.get("colours")),
+    )
+    name = st.context.timezone if state.get("zone") == "local" else None
+    return Settings(symbols, pair, state.get("zone") or "local", name)
+
+
+def age_text(now_ms: int, last_ms: int, zone_name: str | None) -> tuple[str, bool]:
+    """How old the newest print is, and whether that is fresh."""
+    return age(now_ms, last_ms, zone_named(zone_name))
+
+
+# -- database --------------------------------------------------------------------------------
+
+
+def _database(runtime: Runtime) -> None:
+    with st.popover("Clear data", icon=":material/delete:", width="stretch"):
+        st.markdown(
+            f"Delete every trade, candle and gap of **{SOURCES[runtime.source]}**? Settings and "
+            "saved runs stay."
+        )
+        st.button("Yes, delete them", key="clear", type="primary", on_click=_clear)
+
+
+def _clear() -> None:
+    try:
+        get_runtime().clear_data()
+        forget_views()
+        notice("info", "The stored data of this source were deleted.")
+    except PlatformError as problem:
+        notice("error", str(problem))

@@ -1,0 +1,34 @@
+"""The feed's state in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from views.text import DASH, duration, moment, number
+
+if TYPE_CHECKING:
+    from runtime import FeedStatus
+
+_FRESH_MS = 15_000
+
+
+def status_lines(status: FeedStatus) -> list[tuple[str, str]]:
+    """Label and value of each line of the sidebar's panel."""
+    running = status.running
+    state = f"{status.state} (viewer)" if status.role == "viewer" else status.state
+    return [
+        ("Feed", state),
+        ("Ticks", f"{status.ticks:,}"),
+        ("Rate", f"{number(status.ticks_per_s, 1)} /s" if running else DASH),
+        ("Lag", duration(status.lag_ms) if running else DASH),
+        ("Reconnects", f"{status.reconnects:,}"),
+    ]
+
+
+def age(now_ms: int, last_ms: int, zone: ZoneInfo | None) -> tuple[str, bool]:
+    """How long ago the newest print was, and whether that counts as fresh."""
+    behind = max(now_ms - last_ms, 0)
+    if behind <= _FRESH_MS:
+        return f"{duration(behind)} old", True
+    return f"stale: last trade {duration(behind)} ago, {moment(last_ms, zone)}", False
