@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, types
+from numpy.typing import NDArray
 
-from kernels.types import F1, F1W, F2W, b1, f8, i8
+from kernels.types import F1, F1W, b1, f8, i8
 
 # Below this share of the largest sum of squares in a block a window is computed on its own.
 _SUSPICIOUS = 1e-3
 _SHORTEST_BLOCK = 64
 
 _Triple = types.UniTuple(f8, 3)
-_Pair = types.UniTuple(F1W, 2)
+Floats = NDArray[np.float64]
 
 
 # Sums may be reordered (and so vectorised): all terms of a flat window are zero in any order.
@@ -120,24 +121,18 @@ def _moments(x, window, as_z, centre, scale):
         begin = end + 1
 
 
-@njit(F1W(F1, i8), cache=True, nogil=True, error_model="numpy")
-def rolling_zscore(x, window):
+def rolling_zscore(x: Floats, window: int) -> Floats:
     """(x − rolling mean) / rolling sample standard deviation (ddof 1)."""
     z = np.empty(len(x))
     _moments(x, window, True, z, z[:0])
     return z
 
 
-@njit(_Pair(F1, i8), cache=True, nogil=True, error_model="numpy")
-def rolling_mean_std(x, window):
+def rolling_mean_std(x: Floats, window: int) -> tuple[Floats, Floats]:
     """Rolling mean and rolling sample standard deviation (ddof 1)."""
-    n = len(x)
-    mean = np.empty(n)
-    std = np.full(n, np.nan)
-    _moments(x, window, False, mean, std)
-    for k in range(n):
-        mean[k] = x[k] - mean[k]
-    return mean, std
+    centre, std = np.empty(len(x)), np.full(len(x), np.nan)
+    _moments(x, window, False, centre, std)
+    return x - centre, std
 
 
 @njit(F1W(F1, i8, f8), cache=True, nogil=True, error_model="numpy")
@@ -174,11 +169,24 @@ def ewm_zscore(x, minimum, alpha):
     return z
 
 
+@njit(i8(F1, i8, f8), cache=True, nogil=True)
+def _first_not_below(ordered, count, value):
+    """Position of the first of `count` sorted values that is not below `value`."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if ordered[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 @njit(f8(F1, f8), cache=True, nogil=True)
 def _mad_of_sorted(ordered, median):
     """Median of |v − median|, merging outwards from the middle of sorted values."""
     n = len(ordered)
-    right = np.searchsorted(ordered, median)
+    right = _first_not_below(ordered, n, median)
     left = right - 1
     before = 0.0
     current = 0.0
@@ -205,7 +213,7 @@ def robust_zscore(x, window):
             filled = 0
             continue
         if filled == window:
-            at = np.searchsorted(ordered, x[i - window])
+            at = _first_not_below(ordered, window, x[i - window])
             for k in range(at, window - 1):
                 ordered[k] = ordered[k + 1]
             filled -= 1
@@ -221,93 +229,3 @@ def robust_zscore(x, window):
             if mad > 0.0:
                 z[i] = (x[i] - median) / (1.482602218505602 * mad)
     return z
-
-
-@njit(types.void(F1, F1, i8, i8, F1W), cache=True, nogil=True, error_model="numpy")
-def _anchored_pair(y, x, start, window, out):
-    """Means and centred second moments of one window in two passes: my, mx, syy, sxx, sxy."""
-    y0 = y[start]
-    x0 = x[start]
-    sy = 0.0
-    sx = 0.0
-    for k in range(start, start + window):
-        sy += y[k] - y0
-        sx += x[k] - x0
-    sy /= window
-    sx /= window
-    syy = 0.0
-    sxx = 0.0
-    sxy = 0.0
-    for k in range(start, start + window):
-        b = (y[k] - y0) - sy
-        a = (x[k] - x0) - sx
-        syy += b * b
-        sxx += a * a
-        sxy += a * b
-    out[0] = y0 + sy
-    out[1] = x0 + sx
-    out[2] = syy
-    out[3] = sxx
-    out[4] = sxy
-
-
-@njit(types.void(F1, F1, i8, i8, i8, F2W), cache=True, nogil=True, error_model="numpy")
-def _pair_run(y, x, begin, end, window, out):
-    """The five moments of every full window of a run without NaN, into the rows of `out`."""
-    block = max(window, _SHORTEST_BLOCK)
-    exact = np.empty(5)
-    inverse = 1.0 / window
-    for start in range(begin + window - 1, end, block):
-        stop = min(start + block, end)
-        _anchored_pair(y, x, start - window + 1, window, exact)
-        my = exact[0]
-        mx = exact[1]
-        sy = 0.0
-        sx = 0.0
-        syy = exact[2]
-        sxx = exact[3]
-        sxy = exact[4]
-        peak_y = syy
-        peak_x = sxx
-        suspicious = False
-        for i in range(start, stop):
-            if i > start:
-                b = y[i] - my
-                a = x[i] - mx
-                b_old = y[i - window] - my
-                a_old = x[i - window] - mx
-                sy += b - b_old
-                sx += a - a_old
-                syy += (b - b_old) * (b + b_old)
-                sxx += (a - a_old) * (a + a_old)
-                sxy += a * b - a_old * b_old
-                peak_y = max(peak_y, syy)
-                peak_x = max(peak_x, sxx)
-            out[0, i] = my + sy * inverse
-            out[1, i] = mx + sx * inverse
-            out[2, i] = syy - sy * sy * inverse
-            out[3, i] = sxx - sx * sx * inverse
-            out[4, i] = sxy - sx * sy * inverse
-            if out[2, i] < _SUSPICIOUS * peak_y or out[3, i] < _SUSPICIOUS * peak_x:
-                suspicious = True
-        if suspicious:
-            for i in range(start, stop):
-                if out[2, i] < _SUSPICIOUS * peak_y or out[3, i] < _SUSPICIOUS * peak_x:
-                    _anchored_pair(y, x, i - window + 1, window, exact)
-                    for k in range(5):
-                        out[k, i] = exact[k]
-
-
-@njit(F2W(F1, F1, i8), cache=True, nogil=True, error_model="numpy")
-def rolling_pair_moments(y, x, window):
-    """Rows mean y, mean x, Σdy², Σdx², Σdydx of every window; NaN where one holds a NaN."""
-    n = len(y)
-    out = np.full((5, n), np.nan)
-    begin = 0
-    while begin < n:
-        end = begin
-        while end < n and np.isfinite(y[end]) and np.isfinite(x[end]):
-            end += 1
-        _pair_run(y, x, begin, end, window, out)
-        begin = end + 1
-    return out

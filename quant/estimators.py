@@ -82,10 +82,10 @@ def theil_sen(y: Floats, x: Floats, tolerance: float = 1e-15) -> Line:
     Sen (1968), Estimates of the regression coefficient based on Kendall's tau; the search is that
     of Cole, Salowe, Steiger & Szemerédi (1989), by bisection.
     """
-    from kernels import regression as kernel
+    from kernels import robust as kernel
 
     data = _standardised(y, x)
-    order = np.argsort(data.x, kind="stable")
+    order = np.lexsort((data.y, data.x))
     slope = kernel.theil_sen(data.y[order], data.x[order], tolerance) * data.sy / data.sx
     return Line(float(slope), float(np.median(y) - slope * np.median(x)))
 
@@ -121,7 +121,7 @@ def lad(y: Floats, x: Floats) -> Line:
     ----------
     Bloomfield & Steiger (1980), Least absolute deviations curve-fitting.
     """
-    from kernels import regression as kernel
+    from kernels import robust as kernel
 
     data = _standardised(y, x)
     return data.back(*kernel.lad(data.y, data.x))
@@ -148,7 +148,7 @@ def ransac(
     Fischler & Bolles (1981), Random sample consensus; Torr & Zisserman (2000), eq. 15, for the
     cost that is compared.
     """
-    from kernels import regression as kernel
+    from kernels import robust as kernel
 
     if trials < 1:
         raise BadInput(f"ransac needs at least one trial, found {trials}.")

@@ -26,7 +26,7 @@ def rolling_ols(pair: AlignedPair, log_prices: bool, window: int = 60) -> HedgeP
     InsufficientData
         Where there are fewer pairs than one window.
     """
-    from kernels import rolling as kernel
+    from kernels import rolling_pair as kernel
 
     if window < 3:
         raise BadInput(f"rolling_ols needs a window of at least 3 candles, found {window}.")

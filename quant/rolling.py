@@ -213,7 +213,7 @@ def rolling_correlation(
     ----------
     Chan, Golub & LeVeque (1983), Algorithms for computing the sample variance, eq. 1.4.
     """
-    from kernels import rolling as kernel
+    from kernels import rolling_pair as kernel
 
     _check_window(window)
     what = f"A rolling correlation over {window} candles"
