@@ -23,7 +23,7 @@ class Setting:
     """One environment variable.
 
     ``parse`` turns its text into the value and raises ValueError where it is not allowed;
-    ``allowed`` is that rule in words.
+    ``allowed`` is that rule in words. The value of a ``secret`` one is never shown.
     """
 
     variable: str
@@ -32,6 +32,7 @@ class Setting:
     parse: Parser
     allowed: str
     meaning: str
+    secret: bool = False
 
 
 def _whole(low: int, high: int) -> Parser:
@@ -81,6 +82,20 @@ def _base_url(*schemes: str) -> Parser:
         return f"{parts.scheme}://{parts.netloc}{path.rstrip('/')}"
 
     return parse
+
+
+def _webhook(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError(text)
+    _ = parts.port
+    return text
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
+        raise ValueError(text)
+    return text.lower() in ("1", "true", "yes")
 
 
 def _timeframe(text: str) -> str:
@@ -157,6 +172,31 @@ SETTINGS: tuple[Setting, ...] = (
     _bps_setting("MAKER_FEE_BPS", "2", "fee of a resting order, basis points of notional"),
     _bps_setting("TAKER_FEE_BPS", "5", "fee of a crossing order, basis points of notional"),
     _bps_setting("SLIPPAGE_BPS", "1", "slippage of a crossing order, basis points of price"),
+    Setting("FUNDING_RATE_BPS", "FUNDING_RATE_BPS", "1", _decimal(-1000, 1000),
+            _NUMBER.format(-1000, 1000),
+            "paper funding per 8 hours while the exchange's own is not known, basis points"),
+    Setting("MAINTENANCE_MARGIN_PCT", "MAINTENANCE_MARGIN_PCT", "0.5", _decimal(0, 50),
+            _NUMBER.format(0, 50), "paper maintenance margin, percent of a position's value"),
+    Setting("ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "", _webhook,
+            "an http:// or https:// address", "where alerts are posted; nothing: nowhere",
+            secret=True),
+    Setting("ALERT_WEBHOOK_FORMAT", "ALERT_WEBHOOK_FORMAT", "generic",
+            _choice("generic", "slack", "discord", "telegram"),
+            "generic, slack, discord or telegram", "what the webhook's receiver expects"),
+    Setting("ALERT_TELEGRAM_CHAT", "ALERT_TELEGRAM_CHAT", "", _text, "a chat's id",
+            "Telegram chat that alerts are written to"),
+    Setting("ALERT_ALLOW_PRIVATE", "ALERT_ALLOW_PRIVATE", "0", _flag, "0 or 1",
+            "allow webhooks at loopback, private and link-local addresses"),
+    Setting("SMTP_HOST", "SMTP_HOST", "", _text, "a host name",
+            "e-mail server for alerts; nothing: no e-mail"),
+    _whole_setting("SMTP_PORT", "SMTP_PORT", "587", 1, 65_535, "its port; 465 is TLS at once"),
+    Setting("SMTP_USER", "SMTP_USER", "", _text, "a user name", "user name at the e-mail server"),
+    Setting("SMTP_PASSWORD", "SMTP_PASSWORD", "", _text, "a password",
+            "password at the e-mail server", secret=True),
+    Setting("ALERT_EMAIL_FROM", "ALERT_EMAIL_FROM", "", _text, "an e-mail address",
+            "sender of alerts; nothing: the user name"),
+    Setting("ALERT_EMAIL_TO", "ALERT_EMAIL_TO", "", _text, "an e-mail address",
+            "receiver of alerts; nothing: no e-mail"),
 )  # fmt: skip
 
 
@@ -174,8 +214,9 @@ def read_settings(environment: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[setting.attribute] = setting.parse(text)
         except (ValueError, BadInput):
+            found = "set to something else (not shown)" if setting.secret else repr(text)
             raise ConfigError(
-                f"{setting.variable} is {text!r}; allowed is {setting.allowed}."
+                f"{setting.variable} is {found}; allowed is {setting.allowed}."
             ) from None
     return values
 
@@ -202,6 +243,18 @@ class Config:
     MAKER_FEE_BPS: float
     TAKER_FEE_BPS: float
     SLIPPAGE_BPS: float
+    FUNDING_RATE_BPS: float
+    MAINTENANCE_MARGIN_PCT: float
+    ALERT_WEBHOOK_URL: str
+    ALERT_WEBHOOK_FORMAT: str
+    ALERT_TELEGRAM_CHAT: str
+    ALERT_ALLOW_PRIVATE: bool
+    SMTP_HOST: str
+    SMTP_PORT: int
+    SMTP_USER: str
+    SMTP_PASSWORD: str
+    ALERT_EMAIL_FROM: str
+    ALERT_EMAIL_TO: str
 
     @classmethod
     def load(cls, environment: Mapping[str, str]) -> None:
