@@ -188,14 +188,14 @@ def persistence_interval(
 
 
 def _where(distance: Any, level: float, low: float, high: float) -> float:
-    """Bisect the decreasing `distance` for `level`; the end of the range where it is beyond."""
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if distance(middle) > level:
-            low = middle
-        else:
-            high = middle
-    return high
+    """The ρ at which the decreasing `distance` passes `level`; an end of the range beyond it."""
+    from scipy.optimize import brentq
+
+    if distance(low) <= level:
+        return low
+    if distance(high) >= level:
+        return high
+    return float(brentq(lambda at: distance(at) - level, low, high, xtol=1e-12))
 
 
 def _half_life(rho: float) -> float:
