@@ -17,6 +17,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from quant.results import Bands, HedgeFit, HedgePath
+    from trading.spread_trades import SpreadBacktest
 
 
 class Analytics:
@@ -145,3 +146,17 @@ class Analytics:
 
     # ---- tests and scans (stationarity, cointegration, copulas, all pairs) -----------------
     # ---- end of tests and scans ------------------------------------------------------------
+
+    # ---- backtest --------------------------------------------------------------------------
+
+    @staticmethod
+    def backtest_mean_reversion(
+        spread: Any, zscore: Any, entry_th: float = 2.0, exit_th: float = 0.0, **options: Any
+    ) -> SpreadBacktest:
+        """(trades, positions) of the spread's mean reversion, gross; see
+        :func:`trading.spread_trades.mean_reversion`."""
+        from trading import spread_trades
+
+        return spread_trades.mean_reversion(spread, zscore, entry_th, exit_th, **options)
+
+    # ---- end of backtest -------------------------------------------------------------------
