@@ -12,6 +12,9 @@ from simulator import wire
 from simulator.prices import PlantedTape
 from simulator.tape import Event, Ints
 
+_LONGEST_PAUSE_MS = 30_000
+"""After a longer pause (the machine slept) what happened meanwhile is not told, as in life."""
+
 
 def real_time_ms() -> float:
     """The machine's clock, UTC epoch ms."""
@@ -76,7 +79,8 @@ class PlantedMarket:
 
     def due(self, streams: Collection[str]) -> list[Event]:
         """What happened on `streams` since the last call, in order of time."""
-        after, now = self._told_ms, max(self.now_ms(), self._told_ms)
+        now = max(self.now_ms(), self._told_ms)
+        after = max(self._told_ms, now - int(_LONGEST_PAUSE_MS * self.clock.speed))
         self._told_ms = now
         events: list[Event] = []
         for stream in sorted(streams):

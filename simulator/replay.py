@@ -12,6 +12,7 @@ import heapq
 import json
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
 from operator import attrgetter
@@ -201,20 +202,26 @@ def recording_files(path: Path) -> list[Path]:
 def _frames(path: Path) -> Iterator[Event]:
     """Frames of one file; times that step back are kept where they are."""
     latest = 0
-    opener = gzip.open if path.name.endswith(".gz") else open
-    with opener(path, "rb") as lines:
-        for number, raw in enumerate(lines, start=1):
-            line = raw.strip()
-            if not line:
-                continue
-            try:
-                message = json.loads(line)
-                event = message.get("data", message)
-                latest = max(latest, int(event["E"]))
-                stream = message.get("stream") or f"{event['s'].lower()}@{event['e']}"
-            except (ValueError, KeyError, TypeError, AttributeError) as problem:
-                raise BadInput(f"Line {number} of {path.name} is not a frame: {problem}.") from None
-            yield Event(latest, stream, _data_of(line))
+    for number, line in enumerate(_lines(path), start=1):
+        if not line:
+            continue
+        try:
+            message = json.loads(line)
+            event = message.get("data", message)
+            latest = max(latest, int(event["E"]))
+            stream = message.get("stream") or f"{event['s'].lower()}@{event['e']}"
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise BadInput(f"Line {number} of {path.name} is not a frame: {problem}.") from None
+        yield Event(latest, stream, _data_of(line))
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        raw = path.read_bytes()
+        text = gzip.decompress(raw) if path.name.endswith(".gz") else raw
+    except (OSError, EOFError, zlib.error) as problem:
+        raise BadInput(f"The recording {path.name} cannot be read: {problem}.") from None
+    return [line.strip() for line in text.splitlines()]
 
 
 def _data_of(line: bytes) -> bytes:

@@ -16,7 +16,7 @@ from simulator.tape import Market
 
 HOUR_MS = 3_600_000
 KEPT_MS = 48 * HOUR_MS
-"""How far back ``aggTrades`` reaches."""
+"""How far back ``aggTrades`` reaches, and over how much time one answer of ``klines``."""
 
 _FUNDING_MS = 8 * HOUR_MS
 _FUNDING_REQUESTS = 500
@@ -160,7 +160,7 @@ class Rest:
         start, end = _whole(query, "startTime"), _whole(query, "endTime")
         now = self._market.now_ms()
         end = now if end is None else min(end, now)
-        reach = limit * interval
+        reach = min(limit * interval, KEPT_MS)
         newest_open = end // interval * interval
         begin = (
             newest_open - reach + interval if start is None else -(-start // interval) * interval
@@ -174,6 +174,7 @@ class Rest:
     def _funding_rate(self, query: dict[str, str]) -> bytes:
         named = [self._spec(query)] if "symbol" in query else list(self._tape.specs.values())
         limit, now = _limit(query, 100, 1000), self._market.now_ms()
+        limit = -(-limit // len(named))
         start, end = _whole(query, "startTime"), _whole(query, "endTime")
         last = min(now, now if end is None else end) // _FUNDING_MS
         first = last - limit + 1 if start is None else -(-start // _FUNDING_MS)
@@ -194,7 +195,7 @@ class Rest:
                     }
                 )
         rows.sort(key=lambda row: row["fundingTime"])
-        return wire.to_json(rows[:limit])
+        return wire.to_json(rows)
 
     def _historical_trades(self, query: dict[str, str]) -> bytes:
         raise Refused(401, -2014, "API-key format invalid.")
