@@ -12,6 +12,9 @@ from simulator import wire
 from simulator.prices import PlantedTape
 from simulator.tape import Event, Ints
 
+DELIVERY_MS = 45
+"""How long after a trade its event is sent: never before the event's own time."""
+
 _LONGEST_PAUSE_MS = 30_000
 """After a longer pause (the machine slept) what happened meanwhile is not told, as in life."""
 
@@ -67,7 +70,7 @@ class PlantedMarket:
     def __init__(self, tape: PlantedTape | None = None, clock: Clock | None = None) -> None:
         self.tape = tape or PlantedTape()
         self.clock = clock or Clock()
-        self._told_ms = self.clock.now_ms()
+        self._told_ms = self.clock.now_ms() - DELIVERY_MS
 
     def now_ms(self) -> int:
         """The market's clock, UTC epoch ms."""
@@ -79,7 +82,7 @@ class PlantedMarket:
 
     def due(self, streams: Collection[str]) -> list[Event]:
         """What happened on `streams` since the last call, in order of time."""
-        now = max(self.now_ms(), self._told_ms)
+        now = max(self.now_ms() - DELIVERY_MS, self._told_ms)
         after = max(self._told_ms, now - int(_LONGEST_PAUSE_MS * self.clock.speed))
         self._told_ms = now
         events: list[Event] = []
