@@ -34,6 +34,8 @@ StreamKind = Literal["aggTrade", "trade"]
 
 _ROUTES: dict[str, str] = {"aggTrade": "market", "trade": "public"}
 _TRADES = frozenset(("MARKET", "RPI"))
+# So many event times of messages that came together stand for all in the measure of lag.
+_SAMPLES = 8
 
 # -- addresses and control messages ----------------------------------------------------------
 
@@ -135,7 +137,7 @@ class Parsed:
     batch : TickBatch
         The trades.
     event_ms : list of int
-        When the exchange sent each of them.
+        When the exchange sent them; of many that came together, a few.
     seen : list of (symbol, id, time_ms)
         Ids of prints that are no trades: dropped, yet no holes.
     dropped : Counter
@@ -175,8 +177,6 @@ class FrameParser:
         self._decode_wrapped = msgspec.json.Decoder(wrapped, strict=False).decode
         bare: Any = _Single if self._single else _Aggregate
         self._decode_bare = msgspec.json.Decoder(bare, strict=False).decode
-        columns = ("s", "T", "p", "q", "t" if self._single else "a", "m", "E")
-        self._columns = attrgetter(*(f"data.{name}" for name in columns))
         self._id = attrgetter("t" if self._single else "a")
         self._names: dict[str, str] = {}
         self.set_symbols(symbols)
@@ -193,23 +193,23 @@ class FrameParser:
             return self._one_by_one(messages)
         if len(prints) != len(messages):
             return self._one_by_one(messages)
-        symbol, time_ms, price, size, trade_id, maker, event_ms = (
-            zip(*map(self._columns, prints), strict=True) if prints else ((),) * 7
-        )
-        names = list(map(self._names.get, symbol))
-        usual = (
-            None not in names
-            # A NaN makes both comparisons False, wherever it stands.
-            and _positive(price)
-            and _positive(size)
-            and not (self._single and {p.data.X for p in prints} - _TRADES)
-        )
-        if not usual:
+        rows = [wrapped.data for wrapped in prints]
+        names = list(map(self._names.get, [row.s for row in rows]))
+        price, size = [row.p for row in rows], [row.q for row in rows]
+        if None in names or not _positive(price) or not _positive(size):
+            return self._one_by_one(messages)
+        if self._single and not {row.X for row in rows} <= _TRADES:
             return self._one_by_one(messages)
         batch = TickBatch(
-            self.kind, names, list(time_ms), list(price), list(size), list(trade_id), list(maker)
+            self.kind,
+            names,
+            [row.T for row in rows],
+            price,
+            size,
+            [row.t for row in rows] if self._single else [row.a for row in rows],
+            [row.m for row in rows],
         )
-        return Parsed(batch, list(event_ms))
+        return Parsed(batch, [row.E for row in rows[:: -(-len(rows) // _SAMPLES)]] if rows else [])
 
     def _one_by_one(self, messages: Sequence[bytes]) -> Parsed:
         parsed = Parsed(TickBatch(self.kind))
@@ -270,7 +270,7 @@ class FrameParser:
 
 
 def _positive(values: Sequence[float]) -> bool:
-    # sum() is NaN or inf as soon as one value is; min() alone would miss a NaN.
+    # The sum is NaN or infinite as soon as one value is; min() alone would miss a NaN.
     return min(values, default=1.0) > 0 and sum(values) < float("inf")
 
 

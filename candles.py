@@ -117,7 +117,7 @@ def fold_ticks(
         Length of a candle.
     """
     bucket = time_ms // length_ms
-    if len(group) and group.min() != group.max():
+    if np.any(group[1:] < group[:-1]):
         order = np.argsort(group, kind="stable")
         group, bucket, price, size = group[order], bucket[order], price[order], size[order]
     starts = _run_starts(group, bucket)

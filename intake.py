@@ -317,14 +317,11 @@ def in_order(
     Prints that arrived in disorder, or on two connections at once, are put right here, so that
     neither makes a hole; ``seen`` are (symbol, id, time) of prints that are no trades.
     """
-    names = list(dict.fromkeys(batch.symbol))
-    code = {name: i for i, name in enumerate(names)}
-    group = np.fromiter(map(code.__getitem__, batch.symbol), np.int16, len(batch))
-    ids = np.array(batch.trade_id, dtype=np.int64)
+    names, group, _, _, _, ids = batch.arrays()
     order, repeats = _order(group, ids)
     if order is not None:
-        batch, group, ids = batch.select(order.tolist()), group[order], ids[order]
-    times_ms = np.array(batch.time_ms, dtype=np.int64)
+        batch = batch.select(order)
+    _, group, times_ms, _, _, ids = batch.arrays()
     gaps: list[Gap] = []
     newest: dict[str, tuple[int, int]] = {}
     ends = np.searchsorted(group, np.arange(len(names) + 1))
@@ -343,23 +340,18 @@ def in_order(
 
 def _order(group: Ints, ids: Ints) -> tuple[Ints | None, int]:
     """Row order by (group, id) with each id once, or None where it is so already."""
-    if len(ids) < 2:
-        return None, 0
-    step = np.diff(group)
-    if not step.any():
-        if (ids[1:] > ids[:-1]).all():
-            return None, 0
-        order = np.argsort(ids, kind="stable")
-    else:
+    order = None
+    if np.any(group[1:] < group[:-1]):
         order = np.argsort(group, kind="stable")
-        sorted_ids, same = ids[order], np.diff(group[order]) == 0
-        if not (np.diff(sorted_ids)[same] > 0).all():
-            order = np.lexsort((ids, group))
-    same_row = (np.diff(ids[order]) == 0) & (np.diff(group[order]) == 0)
-    repeats = int(same_row.sum())
-    if repeats:
-        order = order[np.concatenate(([True], ~same_row))]
-    return order, repeats
+        group, ids = group[order], ids[order]
+    same_group = group[1:] == group[:-1]
+    if not np.any(same_group & (ids[1:] <= ids[:-1])):
+        return order, 0
+    again = np.lexsort((ids, group))
+    order = again if order is None else order[again]
+    group, ids = group[again], ids[again]
+    repeat = (ids[1:] == ids[:-1]) & (group[1:] == group[:-1])
+    return order[np.concatenate(([True], ~repeat))], int(repeat.sum())
 
 
 def _with_seen(

@@ -9,12 +9,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from errors import BadInput
 
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 PrintKind = Literal["aggTrade", "trade", "made"]
 """What the ids count: Binance's aggregate trades, its single trades, or ids made from the print."""
 
@@ -78,12 +82,17 @@ class IsoClock:
         texts: list[str] = []
         append = texts.append
         second_now, prefix = self._second, self._prefix
+        time_now, text = -1, ""
         for time_ms in times_ms:
-            second = time_ms // 1000
-            if second != second_now:
-                prefix = self(time_ms)[:-5]
-                second_now = second
-            append(prefix + _MILLIS[time_ms - second * 1000])
+            # Busy moments bring many prints a millisecond.
+            if time_ms != time_now:
+                time_now = time_ms
+                second = time_ms // 1000
+                if second != second_now:
+                    prefix = self(time_ms)[:-5]
+                    second_now = second
+                text = prefix + _MILLIS[time_ms - second * 1000]
+            append(text)
         return texts
 
 
@@ -132,6 +141,17 @@ def clean_symbols(symbols: Iterable[str] | str) -> list[str]:
     return clean
 
 
+class TickArrays(NamedTuple):
+    """Numeric columns of a batch; ``group`` is the place of each row's symbol in ``names``."""
+
+    names: list[str]
+    group: Ints
+    time_ms: Ints
+    price: Floats
+    size: Floats
+    trade_id: Ints
+
+
 @dataclass(slots=True)
 class TickBatch:
     """Ticks as columns of equal length, of one kind of print.
@@ -146,9 +166,26 @@ class TickBatch:
     size: list[float] = field(default_factory=list)
     trade_id: list[int] = field(default_factory=list)
     is_buyer_maker: list[bool | None] = field(default_factory=list)
+    _arrays: TickArrays | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.time_ms)
+
+    def arrays(self) -> TickArrays:
+        """The numeric columns as arrays, made once; not to be written to."""
+        if self._arrays is None or len(self._arrays.group) != len(self):
+            names = list(dict.fromkeys(self.symbol))
+            code = {name: i for i, name in enumerate(names)}
+            count = len(self)
+            self._arrays = TickArrays(
+                names,
+                np.fromiter(map(code.__getitem__, self.symbol), np.int64, count),
+                np.fromiter(self.time_ms, np.int64, count),
+                np.fromiter(self.price, np.float64, count),
+                np.fromiter(self.size, np.float64, count),
+                np.fromiter(self.trade_id, np.int64, count),
+            )
+        return self._arrays
 
     def extend(self, other: TickBatch) -> None:
         """Append another batch of the same kind."""
@@ -159,16 +196,19 @@ class TickBatch:
         self.trade_id += other.trade_id
         self.is_buyer_maker += other.is_buyer_maker
 
-    def select(self, rows: Sequence[int]) -> TickBatch:
+    def select(self, rows: Sequence[int] | Ints) -> TickBatch:
         """The rows at these positions, in this order."""
+        columns = self.arrays()
+        taken = TickArrays(columns.names, *(column[rows] for column in columns[1:]))
         return TickBatch(
             self.kind,
-            [self.symbol[i] for i in rows],
-            [self.time_ms[i] for i in rows],
-            [self.price[i] for i in rows],
-            [self.size[i] for i in rows],
-            [self.trade_id[i] for i in rows],
-            [self.is_buyer_maker[i] for i in rows],
+            np.array(columns.names, dtype=object)[taken.group].tolist() if len(taken.group) else [],
+            taken.time_ms.tolist(),
+            taken.price.tolist(),
+            taken.size.tolist(),
+            taken.trade_id.tolist(),
+            np.array(self.is_buyer_maker, dtype=object)[rows].tolist(),
+            _arrays=taken,
         )
 
     def ticks(self) -> Iterator[Tick]:

@@ -50,28 +50,28 @@ _INSERT = """INSERT INTO ohlc_data
 
 def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None:
     """Bring the candles of freshly stored ticks up to date, and the symbols' newest prints."""
-    symbols = list(dict.fromkeys(fresh.symbol))
-    code = {symbol: i for i, symbol in enumerate(symbols)}
-    group = np.fromiter(map(code.__getitem__, fresh.symbol), np.int64, len(fresh))
-    times = np.array(fresh.time_ms, dtype=np.int64)
-    ids = np.array(fresh.trade_id, dtype=np.int64)
-    in_order = []
+    symbols, group, times, price, size, ids = fresh.arrays()
+    ordered = not np.any(group[1:] < group[:-1])
+    ends = np.searchsorted(group, np.arange(len(symbols) + 1)).tolist() if ordered else []
+    in_order, all_rows = [], True
     for i, symbol in enumerate(symbols):
-        rows = np.flatnonzero(group == i) if len(symbols) > 1 else slice(None)
+        rows = slice(ends[i], ends[i + 1]) if ordered else np.flatnonzero(group == i)
+        if not len(times[rows]):
+            continue
         state = known[symbol]
         _remember_first(con, symbol, state, int(times[rows].min()))
         if _extends(state, times[rows], ids[rows]):
             in_order.append(i)
         else:
+            all_rows = False
             if state.kind != "made":
                 _measure_disorder(con, symbol, state, ids[rows])
             _refold(con, symbol, times[rows], state)
         _advance(state, times[rows], ids[rows])
     if in_order:
-        keep = slice(None) if len(in_order) == len(symbols) else np.isin(group, in_order)
-        price = np.array(fresh.price)[keep]
-        size = np.array(fresh.size)[keep]
-        _merge(con, symbols, fold_ticks(group[keep], times[keep], price, size, _SECOND_MS))
+        keep = slice(None) if all_rows else np.isin(group, in_order)
+        seconds = fold_ticks(group[keep], times[keep], price[keep], size[keep], _SECOND_MS)
+        _merge(con, symbols, seconds)
 
 
 def _extends(state: SymbolState, times: Ints, ids: Ints) -> bool:

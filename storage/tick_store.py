@@ -7,12 +7,18 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
+from candles import Ints
 from errors import MixedPrints
 from storage import candle_store, tape
 from ticks import IsoClock, TickBatch
 
-_ROWS_A_STATEMENT = 1000
-_COLUMNS = "symbol, timestamp, price, size, trade_id, is_buyer_maker, created_at"
+# Rows in one INSERT, longest first: few statements for whatever number of rows.
+_STATEMENT_ROWS = (1000, 200, 40, 8, 3, 1)
+# Below so many rows a symbol, statements of mixed symbols are fewer and cheaper.
+_ROWS_A_SYMBOL = 8
+_COLUMNS = "created_at, symbol, timestamp, price, size, trade_id, is_buyer_maker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,11 @@ class WriterState:
 
 
 @cache
-def _insert_statement(rows: int) -> str:
-    row = "(?, ?, ?, ?, ?, ?)"
+def _insert_statement(rows: int, mixed: bool) -> str:
+    """INSERT of so many rows: of one symbol, bound once, or of mixed symbols."""
+    row = f"(?1, {'?' if mixed else '?2'}, ?, ?, ?, ?, ?)"
     return (
-        f"INSERT INTO ticks ({_COLUMNS}) SELECT column1, column2, column3, column4, column5, "
-        f"column6, ?1 FROM (VALUES {', '.join([row] * rows)}) WHERE true "
+        f"INSERT INTO ticks ({_COLUMNS}) VALUES {', '.join([row] * rows)} "
         "ON CONFLICT (symbol, trade_id) DO NOTHING"
     )
 
@@ -85,29 +91,36 @@ def write(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> Writt
 
 
 def _insert(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> None:
-    timestamps = state.clock.column(batch.time_ms)
-    rows = zip(
-        batch.symbol,
-        timestamps,
-        batch.price,
-        batch.size,
-        batch.trade_id,
-        batch.is_buyer_maker,
-        strict=True,
-    )
-    values = list(chain.from_iterable(rows))
-    begin, left = 0, len(batch)
-    for size in (_ROWS_A_STATEMENT, 100, 10, 1):
-        while left >= size:
-            end = begin + 6 * size
-            con.execute(_insert_statement(size), (now_iso, *values[begin:end]))
-            begin, left = end, left - size
+    """Insert the rows symbol by symbol, so that each symbol's index grows at one end."""
+    columns = batch.arrays()
+    if np.any(columns.group[1:] < columns.group[:-1]):
+        batch = batch.select(np.argsort(columns.group, kind="stable"))
+        columns = batch.arrays()
+    texts = state.clock.column(batch.time_ms)
+    rest = (texts, batch.price, batch.size, batch.trade_id, batch.is_buyer_maker)
+    if len(batch) < _ROWS_A_SYMBOL * len(columns.names):
+        values = list(chain.from_iterable(zip(batch.symbol, *rest, strict=True)))
+        _insert_rows(con, [now_iso], values, 6)
+        return
+    values = list(chain.from_iterable(zip(*rest, strict=True)))
+    ends = np.searchsorted(columns.group, np.arange(len(columns.names) + 1)).tolist()
+    for name, begin, end in zip(columns.names, ends[:-1], ends[1:], strict=True):
+        _insert_rows(con, [now_iso, name], values[5 * begin : 5 * end], 5)
+
+
+def _insert_rows(con: Any, shared: list[str], values: list[Any], width: int) -> None:
+    begin, mixed = 0, len(shared) == 1
+    for rows in _STATEMENT_ROWS:
+        while len(values) - begin >= width * rows:
+            end = begin + width * rows
+            con.execute(_insert_statement(rows, mixed), shared + values[begin:end])
+            begin = end
 
 
 def _above_low_water(con: Any, state: WriterState, batch: TickBatch) -> TickBatch:
     """The batch without what retention has passed; learns the symbols it did not know."""
     limited = False
-    for symbol in set(batch.symbol):
+    for symbol in batch.arrays().names:
         known = state.symbols.get(symbol)
         if known is None:
             known = state.symbols[symbol] = _learn(con, symbol, batch.kind)
@@ -119,22 +132,22 @@ def _above_low_water(con: Any, state: WriterState, batch: TickBatch) -> TickBatc
         limited = limited or known.low_water_ms is not None
     if not limited:
         return batch
-    keep = [
-        i
-        for i, (symbol, time_ms, trade_id) in enumerate(
-            zip(batch.symbol, batch.time_ms, batch.trade_id, strict=True)
-        )
-        if _is_above(state.symbols[symbol], time_ms, trade_id)
-    ]
-    return batch if len(keep) == len(batch) else batch.select(keep)
+    columns = batch.arrays()
+    above = np.zeros(len(batch), dtype=bool)
+    for i, symbol in enumerate(columns.names):
+        rows = columns.group == i
+        above |= rows & _is_above(state.symbols[symbol], columns.time_ms, columns.trade_id)
+    return batch if above.all() else batch.select(np.flatnonzero(above))
 
 
-def _is_above(known: SymbolState, time_ms: int, trade_id: int) -> bool:
+def _is_above(known: SymbolState, times_ms: Ints, ids: Ints) -> Any:
+    """Which prints of the symbol retention has not passed."""
     if known.low_water_ms is None:
         return True
-    if time_ms < known.low_water_ms:
-        return False
-    return trade_id < 0 or known.low_water_id is None or trade_id >= known.low_water_id
+    late_enough = times_ms >= known.low_water_ms
+    if known.low_water_id is None:
+        return late_enough
+    return late_enough & ((ids < 0) | (ids >= known.low_water_id))
 
 
 def _learn(con: Any, symbol: str, kind: str) -> SymbolState:
