@@ -163,6 +163,7 @@ def theil_sen(y, x, tolerance):
 
     Counts the slopes below a candidate as inversions of y − slope·x (x being sorted) and bisects
     until `tolerance` (relative) or until no float lies between; so it needs no list of n²/2 slopes.
+    With a tolerance above 1e-12 an even number of slopes gives the lower of the two in the middle.
     The points have to be sorted by x and then by y, x to take two values at least, and both to be
     centred and of unit scale.
     """
@@ -188,16 +189,24 @@ def theil_sen(y, x, tolerance):
     result = 0.0
     for rank in ((pairs - 1) // 2, pairs // 2):
         low, high = lowest, highest
+        count_low, count_high = 0, pairs
+        halve = True
         while True:
             middle = 0.5 * (low + high)
+            if not halve and count_high > count_low:
+                # by turns where the count would be met were it straight, a little inside
+                share = (rank + 0.5 - count_low) / (count_high - count_low)
+                middle = low + min(max(share, 0.02), 0.98) * (high - low)
+            halve = not halve
             if middle <= low or middle >= high or high - low <= tolerance * (abs(low) + abs(high)):
                 break
-            if _slopes_below(y, x, middle, r, buffer) <= rank:
-                low = middle
+            count = _slopes_below(y, x, middle, r, buffer)
+            if count <= rank:
+                low, count_low = middle, count
             else:
-                high = middle
+                high, count_high = middle, count
         result += 0.5 * low
-        if pairs % 2:
+        if pairs % 2 or tolerance > 1e-12:
             return 2.0 * result
     return result
 
