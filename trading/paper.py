@@ -241,7 +241,12 @@ class PaperAccount:
         if not request.reduce_only:
             self._check_leverage({order.symbol: order.quantity}, {order.symbol: entry})
         order = self._placed(order, now_ms)
-        if order.kind is Kind.LIMIT and order.reference_price(last) is not None:
+        if order.kind is not Kind.MARKET and order.reference_price(last) is not None:
+            if order.kind is not Kind.LIMIT:
+                raise BadInput(
+                    f"A {order.kind.replace('_', '-')} at {order.price:g} would fill at once: "
+                    f"the last price is {last:g}. Use a market order for that."
+                )
             order = replace(order, crossing=True)
         taken = [order, *self._exits(order, request, rules, now_ms)]
         for one in taken:
@@ -542,8 +547,10 @@ class PaperAccount:
             if order.oco and other.oco == order.oco:
                 self._put(other.to(State.CANCELLED, time_ms, "the other exit was filled"))
             elif other.parent == order.id and other.state is State.HELD:
+                last = self.market.last(other.symbol)
+                through = not other.is_stop and other.reference_price(last) is not None
                 woken = other.to(State.WORKING, time_ms)
-                self._put(replace(woken, from_ms=time_ms))
+                self._put(replace(woken, from_ms=time_ms, crossing=through))
         if order.pair_id:
             self._advance_pair(order.pair_id, time_ms)
         elif not self.book.position(order.symbol).quantity:
