@@ -92,6 +92,11 @@ class Client:
         return not self.socket.transport.is_closing()
 
     @property
+    def healthy(self) -> bool:
+        """Whether events reach the client: it is open and no fault keeps everything from it."""
+        return self.open and not self.deaf and self.backlog is None and "*" not in self.silent
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes that the client has not taken yet."""
         stalled = len(self.backlog) if self.backlog is not None else 0

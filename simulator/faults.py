@@ -32,7 +32,7 @@ class Fault(Protocol):
 
 
 class Step(NamedTuple):
-    """One line of a fault script: after so many delivered events, this fault."""
+    """One line of a fault script: after so many events that reached a client, this fault."""
 
     after_events: int
     fault: Fault
