@@ -89,7 +89,8 @@ def _time_axis(anchor: str) -> dict[str, Any]:
         "showspikes": True,
         "spikemode": "across",
         "spikesnap": "cursor",
-        "spikethickness": 1,
+        # A negative width leaves out the white halo that is drawn around the line otherwise.
+        "spikethickness": -2,
         "spikedash": "dot",
         "spikecolor": MUTED,
         "rangeslider": {"visible": False},
@@ -135,8 +136,8 @@ def _common() -> dict[str, Any]:
         "dragmode": "pan",
         "legend": {
             "orientation": "h",
-            "x": 1.0,
-            "xanchor": "right",
+            "x": 0.36,
+            "xanchor": "left",
             "y": 1.0,
             "yanchor": "bottom",
             "bgcolor": "rgba(0,0,0,0)",

@@ -149,6 +149,8 @@ class Chart {
     layout.dragmode = false; // a finger on the chart scrolls the page
     layout.xaxis = { ...layout.xaxis, nticks: 5 };
     layout.font.size = 11;
+    layout.legend = { ...layout.legend, x: 0, y: -0.06, yanchor: "top" };
+    layout.margin = { ...layout.margin, b: 76 };
   }
 
   place(layout, data) {
@@ -219,6 +221,7 @@ class Chart {
     this.resizing.disconnect();
     document.removeEventListener("visibilitychange", this.onShow);
     if (this.draws) this.library.purge(this.node);
+    this.node.remove();
   }
 }
 

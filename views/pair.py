@@ -57,6 +57,10 @@ class PairOptions:
         """The pair as people write it."""
         return f"{(self.y or '–').upper()} / {(self.x or '–').upper()}"
 
+    def with_limit(self, limit: int) -> PairOptions:
+        """The same over so many candles."""
+        return replace(self, limit=limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Closes:

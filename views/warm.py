@@ -42,7 +42,7 @@ def _load() -> None:
         spread = Analytics.calculate_spread(y, x, ratio, intercept)
         Analytics.calculate_zscore(spread, 20)
         Analytics.rolling_correlation(y, x, 20, returns=True)
-    except Exception:  # noqa: BLE001 - the top of a thread: pages report what fails themselves
+    except Exception:
         log.exception("loading the analytics failed")
     finally:
         _ready.set()
