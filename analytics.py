@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
+    from quant.breaks import ChowResult, CusumResult
+    from quant.causality import GrangerBoth
+    from quant.cointegration import BothDirections, EngleGrangerResult, JohansenResult
+    from quant.copula import CopulaFit
+    from quant.hurst import HurstResult
+    from quant.mean_reversion import HalfLifeResult, OUFit
     from quant.results import Bands, HedgeFit, HedgePath
+    from quant.scan import ScanResult
+    from quant.unitroot import UnitRootResult, VarianceRatioResult
     from trading.spread_trades import SpreadBacktest
 
 
@@ -145,6 +153,149 @@ class Analytics:
         return correlation.lead_lag_matrix(prices, max_lag, returns=returns)
 
     # ---- tests and scans (stationarity, cointegration, copulas, all pairs) -----------------
+
+    @staticmethod
+    def adf_test(
+        series: Any, trend: str = "c", autolag: str | None = "aic", max_lag: int | None = None
+    ) -> UnitRootResult:
+        """Augmented Dickey–Fuller, null: a unit root; see :func:`quant.unitroot.adf_test`."""
+        from quant import unitroot
+
+        return unitroot.adf_test(series, trend, autolag, max_lag)
+
+    @staticmethod
+    def kpss_test(series: Any, trend: str = "c", lags: int | str = "auto") -> UnitRootResult:
+        """KPSS, null: stationarity; see :func:`quant.unitroot.kpss_test`."""
+        from quant import unitroot
+
+        return unitroot.kpss_test(series, trend, lags)
+
+    @staticmethod
+    def phillips_perron(series: Any, trend: str = "c", lags: int | None = None) -> UnitRootResult:
+        """Phillips–Perron Z-tau, null: a unit root; see :func:`quant.unitroot.phillips_perron`."""
+        from quant import unitroot
+
+        return unitroot.phillips_perron(series, trend, lags)
+
+    @staticmethod
+    def variance_ratio(series: Any, lag: int = 2, robust: bool = True) -> VarianceRatioResult:
+        """Lo–MacKinlay, null: a random walk; see :func:`quant.unitroot.variance_ratio`."""
+        from quant import unitroot
+
+        return unitroot.variance_ratio(series, lag, robust)
+
+    @staticmethod
+    def engle_granger(
+        price1: Any,
+        price2: Any,
+        trend: str = "c",
+        autolag: str | None = "aic",
+        max_lag: int | None = None,
+    ) -> EngleGrangerResult:
+        """price1 on price2, null: not cointegrated; see
+        :func:`quant.cointegration.engle_granger`."""
+        from quant import cointegration
+
+        return cointegration.engle_granger(price1, price2, trend, autolag, max_lag)
+
+    @staticmethod
+    def engle_granger_both(
+        price1: Any,
+        price2: Any,
+        trend: str = "c",
+        autolag: str | None = "aic",
+        max_lag: int | None = None,
+    ) -> BothDirections:
+        """Both directions with one p-value that pays for the choice; see
+        :func:`quant.cointegration.engle_granger_both`."""
+        from quant import cointegration
+
+        return cointegration.engle_granger_both(price1, price2, trend, autolag, max_lag)
+
+    @staticmethod
+    def johansen(frame: pd.DataFrame, det_order: int = 0, k_ar_diff: int = 1) -> JohansenResult:
+        """Trace and maximum-eigenvalue tests of n series; see
+        :func:`quant.cointegration.johansen`."""
+        from quant import cointegration
+
+        return cointegration.johansen(frame, det_order, k_ar_diff)
+
+    @staticmethod
+    def half_life(
+        spread: Any, confidence: float = 0.95, estimated_ratio: bool | None = None
+    ) -> HalfLifeResult:
+        """−ln 2 / ln(1 + b) in candles, with interval; see
+        :func:`quant.mean_reversion.half_life`."""
+        from quant import mean_reversion
+
+        return mean_reversion.half_life(spread, confidence, estimated_ratio)
+
+    @staticmethod
+    def ou_fit(
+        spread: Any,
+        dt: float = 1.0,
+        confidence: float = 0.95,
+        estimated_ratio: bool | None = None,
+    ) -> OUFit:
+        """κ, θ, σ of an Ornstein–Uhlenbeck process; see :func:`quant.mean_reversion.ou_fit`."""
+        from quant import mean_reversion
+
+        return mean_reversion.ou_fit(spread, dt, confidence, estimated_ratio)
+
+    @staticmethod
+    def hurst_exponent(series: Any, confidence: float = 0.95) -> HurstResult:
+        """H of the changes' variances, null: ½; see
+        :func:`quant.hurst.hurst_exponent`."""
+        from quant import hurst
+
+        return hurst.hurst_exponent(series, confidence)
+
+    @staticmethod
+    def cusum_test(series: Any) -> CusumResult:
+        """CUSUM of a spread, null: a constant mean; see :func:`quant.breaks.cusum_test`."""
+        from quant import breaks
+
+        return breaks.cusum_test(series)
+
+    @staticmethod
+    def chow_over_time(
+        price1: Any, price2: Any, trim: float = 0.15, draws: int = 299, seed: int = 0
+    ) -> ChowResult:
+        """Chow's F at every candle, null: one hedge ratio throughout; see
+        :func:`quant.breaks.chow_over_time`."""
+        from quant import breaks
+
+        return breaks.chow_over_time(price1, price2, trim, draws, seed)
+
+    @staticmethod
+    def granger_causality(
+        price1: Any,
+        price2: Any,
+        lags: int | None = None,
+        max_lag: int = 10,
+        returns: bool = True,
+    ) -> GrangerBoth:
+        """Who helps to predict whom, both ways; see :func:`quant.causality.granger_causality`."""
+        from quant import causality
+
+        return causality.granger_causality(price1, price2, lags, max_lag, returns)
+
+    @staticmethod
+    def fit_copula(price1: Any, price2: Any, returns: bool = True) -> CopulaFit:
+        """The best of four copulas and conditional probabilities; see
+        :func:`quant.copula.fit_copula`."""
+        from quant import copula
+
+        return copula.fit_copula(price1, price2, returns)
+
+    @staticmethod
+    def scan_pairs(prices: pd.DataFrame, **options: Any) -> ScanResult:
+        """Every pair of `prices` (index time, one column a symbol), ranked; the options are those
+        of :func:`quant.scan.scan_pairs`."""
+        from quant import scan
+
+        return scan.scan_pairs(prices, **options)
+
     # ---- end of tests and scans ------------------------------------------------------------
 
     # ---- backtest --------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from errors import BadInput
 from quant import scan_frame
-from quant.mean_reversion import hurst_scales
+from quant.hurst import hurst_scales
 from quant.results import ResultMapping
 from quant.universe import Universe, select
 

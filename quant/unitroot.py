@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 MIN_OBSERVATIONS = 20
 LEVEL = 0.05
+# Two-sided points of the normal distribution.
+NORMAL_POINTS = {"1%": 2.5758293035489004, "5%": 1.959963984540054, "10%": 1.6448536269514722}
 TREND_TERMS = {"n": 0, "c": 1, "ct": 2, "ctt": 3}
 CRITERIA = {None: 0, "aic": 1, "bic": 2, "t-stat": 3}
 _TREND_WORDS = {
@@ -408,11 +410,7 @@ def variance_ratio(series: Any, lag: int = 2, robust: bool = True) -> VarianceRa
         name="Variance ratio",
         statistic=z,
         pvalue=p,
-        critical_values={
-            "1%": 2.5758293035489004,
-            "5%": 1.959963984540054,
-            "10%": 1.6448536269514722,
-        },
+        critical_values=dict(NORMAL_POINTS),
         used_lag=lag,
         n_obs=n,
         null_hypothesis="The series is a random walk: its changes are uncorrelated.",

@@ -11,7 +11,8 @@ from scipy.signal import lfilter
 from statsmodels.api import OLS, add_constant
 
 from errors import BadInput, InsufficientData
-from quant.mean_reversion import half_life, hurst_exponent, ou_fit
+from quant.hurst import hurst_exponent
+from quant.mean_reversion import half_life, ou_fit
 
 
 def ar1(rng: np.random.Generator, n: int, rho: float, scale: float = 1.0) -> np.ndarray:

@@ -13,7 +13,8 @@ from statsmodels.tsa.stattools import coint
 from errors import BadInput, InsufficientData
 from quant.cointegration import engle_granger_both
 from quant.fdr import benjamini_hochberg
-from quant.mean_reversion import half_life, hurst_exponent
+from quant.hurst import hurst_exponent
+from quant.mean_reversion import half_life
 from quant.scan import CHUNK, scan_pairs
 from quant.scan_frame import COLUMNS
 
