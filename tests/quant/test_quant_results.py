@@ -9,7 +9,7 @@ import pytest
 from quant.results import Interval, TestResult
 
 
-@pytest.fixture()
+@pytest.fixture
 def result() -> TestResult:
     return TestResult(
         statistic=-3.5,
