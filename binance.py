@@ -316,8 +316,16 @@ def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> F
     if status in (500, 502, 503, 504) and "retry-after" in {k.lower() for k in headers}:
         wait_s = _retry_after_s(headers, 5.0)
         return RateLimited(f"{host} is not available for {wait_s:.0f} s (HTTP {status}).", wait_s)
-    said = " ".join(body.split())[:120]
+    said = " ".join(_message(body).split())[:120].rstrip(".")
     return FeedError(f"{host} answered HTTP {status}{': ' + said if said else ''}.")
+
+
+def _message(body: str) -> str:
+    """What an error body says: its ``msg`` where it is the exchange's JSON."""
+    try:
+        return str(json.loads(body)["msg"])
+    except (ValueError, KeyError, TypeError):
+        return body
 
 
 def _retry_after_s(headers: Mapping[str, str], default_s: float) -> float:

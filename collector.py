@@ -19,7 +19,7 @@ from config import Config
 from data_feed import DataFeed, TickCallback
 from database import Database
 from intake import BatchHook, Intake
-from link import ConnectGate, Link
+from link import SILENT, ConnectGate, Link
 from meters import LagMeter, RateMeter
 from repair import Repairer
 from supervision import Deadlines, shards
@@ -32,8 +32,6 @@ _PUT_PATIENCE_S = 5.0
 _MOST_PATIENCE = 64.0
 # The worst state of several connections is the one shown.
 _GRAVITY = ("live", "connecting", "silent", "reconnecting", "refused", "paused")
-# Reasons after which a connection is replaced by a more patient one.
-_PATIENT = ("no first trade", "questions are answered")
 
 
 @dataclass(slots=True)
@@ -341,7 +339,7 @@ class BatchTickCollector(DataFeed):
         if place.heir is None:
             if reason is not None and place.link.connected:
                 log.info("renewing a connection: %s", reason)
-                if reason.startswith(_PATIENT):
+                if reason.startswith(SILENT):
                     place.patience = min(_MOST_PATIENCE, place.patience * 2)
                 state = "silent" if place.link.state == "silent" else None
                 place.heir = self._make_link(place.link.symbols, place.patience, state)

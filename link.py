@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import certifi
@@ -34,13 +34,23 @@ from binance import (
 )
 from errors import CertificateRefused, FeedError, NoNetwork, RateLimited
 from frames import FrameBuffer, Received, read_into
-from supervision import Deadlines, Pacer, Verdict, Watchdog, backoff, wait_after
+from supervision import (
+    Deadlines,
+    Pacer,
+    Verdict,
+    Watchdog,
+    backoff,
+    fell_silent,
+    wait_after,
+)
 
 log = logging.getLogger(__name__)
 
 _RECEIVE_BUFFER = 1 << 21
 _BATCH_OF_PARAMS = 50
-_STEADY_S = 30.0
+
+SILENT = "silent"
+"""How the reason of a renewal begins that is better repeated with more patience."""
 
 
 @dataclass(slots=True)
@@ -49,6 +59,7 @@ class StreamState:
 
     since_s: float
     last_s: float | None = None
+    messages: int = 0
     silent: bool = False
 
 
@@ -111,6 +122,7 @@ class Link:
         self._outbox: deque[str] = deque()
         self._pacer = Pacer()
         self._message_id = 0
+        self._next_look_s = 0.0
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
         self.streams: dict[str, StreamState] = {}
         self.dropped: Counter[str] = Counter()
@@ -178,7 +190,7 @@ class Link:
 
     def _run(self) -> None:
         rng = random.Random()
-        delays = backoff(rng)
+        delays = self._delays(rng)
         while not self._stopping.is_set():
             try:
                 self._gate.wait(self._stopping)
@@ -187,7 +199,7 @@ class Link:
                 if self._stopping.is_set():
                     break
                 if self._was_steady():
-                    delays = backoff(rng)
+                    delays = self._delays(rng)
                 self._lost(error, delays)
             except Exception:
                 log.exception("the connection failed in a way nobody foresaw")
@@ -195,10 +207,15 @@ class Link:
         self.connected = False
         self.state, self.sentence = "stopped", "Stopped."
 
-    def _was_steady(self) -> bool:
-        return self.connected_s is not None and time.monotonic() - self.connected_s > _STEADY_S
+    def _delays(self, rng: random.Random) -> Iterator[float]:
+        return backoff(rng, first_s=self._deadlines.backoff_s, cap_s=self._deadlines.backoff_cap_s)
 
-    def _lost(self, error: FeedError, delays: object) -> None:
+    def _was_steady(self) -> bool:
+        """Whether the connection just lost had stood for long; one that never stood had not."""
+        stood_s = 0.0 if not self.connected else time.monotonic() - (self.connected_s or 0.0)
+        return stood_s > self._deadlines.steady_s
+
+    def _lost(self, error: FeedError, delays: Iterator[float]) -> None:
         """Say why, and wait before the next attempt."""
         self.connected = False
         retryable = is_retryable(error)
@@ -207,7 +224,12 @@ class Link:
         else:
             self.state = "reconnecting" if retryable else "refused"
         retry_after_s = error.retry_after_s if isinstance(error, RateLimited) else None
-        wait_s = wait_after(delays, retryable=retryable, retry_after_s=retry_after_s)  # type: ignore[arg-type]
+        wait_s = wait_after(
+            delays,
+            retryable=retryable,
+            retry_after_s=retry_after_s,
+            fatal_s=self._deadlines.fatal_s,
+        )
         self.sentence = f"{error} Trying again in {wait_s:.0f} s."
         log.warning("connection lost: %s next attempt in %.1f s", error, wait_s)
         self._stopping.wait(wait_s)
@@ -223,7 +245,7 @@ class Link:
             self._stand(symbols)
             self._read(socket, rng)
         finally:
-            self.connected, self._socket = False, None
+            self._socket = None
             socket.shutdown()
 
     def _open(self, url: str) -> websocket.WebSocket:
@@ -272,7 +294,7 @@ class Link:
                 received = None
             except (OSError, AttributeError) as error:
                 # AttributeError: stop() took the socket away while we were on our way to it.
-                raise NoNetwork(f"The connection broke: {error}.") from error
+                raise _broken(error) from error
             now = time.monotonic()
             if received is not None:
                 self._answer(socket, received)
@@ -290,7 +312,7 @@ class Link:
             if received.close is not None:
                 socket.send_close()
         except (websocket.WebSocketException, OSError) as error:
-            raise NoNetwork(f"The connection broke: {error}.") from error
+            raise _broken(error) from error
 
     def _take(self, messages: list[bytes], now_s: float) -> bool:
         """Parse and hand over; True where trades were among them."""
@@ -309,6 +331,7 @@ class Link:
             stream = streams.get(symbol)
             if stream is not None:
                 stream.last_s, stream.silent = now_s, False
+                stream.messages += 1
         if self.state != "live":
             self.state, self.sentence = "live", "Live."
         if not self._deliver(parsed):
@@ -336,7 +359,7 @@ class Link:
         try:
             socket.send(message)
         except (websocket.WebSocketException, OSError) as error:
-            raise NoNetwork(f"The connection broke: {error}.") from error
+            raise _broken(error) from error
         self._pacer.sent(now_s)
 
     def _watch(
@@ -351,34 +374,45 @@ class Link:
         elif verdict in (Verdict.STALLED, Verdict.DEAD):
             raise Renewed(f"Given up: {verdict.value}.")
         elif verdict is Verdict.QUIET:
-            self._ask_renewal(verdict.value)
+            self._ask_renewal(f"{SILENT}: {verdict.value}")
         if now_s >= end_s:
             self._ask_renewal("its lifetime ends")
         self._watch_streams(now_s)
 
     def _watch_streams(self, now_s: float) -> None:
-        late = [
-            (symbol, stream)
-            for symbol, stream in list(self.streams.items())
-            if stream.last_s is None and now_s - stream.since_s >= self._first_s
-        ]
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + self._deadlines.poll_s
+        late = [s for s, stream in list(self.streams.items()) if self._is_late(stream, now_s)]
         if not late:
             return
-        for _, stream in late:
-            stream.silent = True
-        names = ", ".join(symbol.upper() for symbol, _ in late[:5])
-        if len(late) == len(self.streams):
+        names = ", ".join(symbol.upper() for symbol in late[:5])
+        if all(stream.last_s is None for stream in list(self.streams.values())):
             self.state = "silent"
             self.sentence = (
                 "The exchange accepted the subscription and sends nothing; "
                 "the address may be a route without trades."
             )
-        self._ask_renewal(f"no first trade of {names}")
+        self._ask_renewal(f"{SILENT}: {names}")
+
+    def _is_late(self, stream: StreamState, now_s: float) -> bool:
+        """Whether a stream missed its first-message deadline, or stopped against its habit."""
+        if stream.last_s is None:
+            late = now_s - stream.since_s >= self._first_s
+        else:
+            heard_s, silent_s = stream.last_s - stream.since_s, now_s - stream.last_s
+            late = fell_silent(heard_s, stream.messages, silent_s, self._quiet_s)
+        stream.silent = late
+        return late
 
     def _ask_renewal(self, reason: str) -> None:
         if self.renewal is None:
             log.info("renewal asked: %s", reason)
             self.renewal = reason
+
+
+def _broken(error: BaseException) -> NoNetwork:
+    return NoNetwork(f"The connection broke: {str(error).rstrip('.') or type(error).__name__}.")
 
 
 def _closed(code: int, reason: str) -> FeedError:

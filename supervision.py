@@ -7,9 +7,12 @@ can live through a day in a millisecond.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+
+FATAL_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Deadlines:
     """For the new connection to show data on every stream, before the old one is closed anyway."""
     overlap_s: float = 3.0
     """Both connections are read for so long after that."""
+    fatal_s: float = FATAL_S
+    """Before trying again after a cause that trying does not cure: location, certificate."""
+    backoff_s: float = 0.5
+    """Ceiling of the first wait between attempts; doubles up to the next."""
+    backoff_cap_s: float = 60.0
+    steady_s: float = 30.0
+    """A connection that stood so long makes the waits begin anew."""
     poll_s: float = 0.25
     """Timeout of the socket: how often the deadlines are looked at when nothing comes."""
 
@@ -54,17 +64,20 @@ def backoff(
         ceiling = min(cap_s, ceiling * factor)
 
 
-FATAL_WAIT_S = 300.0
-"""Pause after a cause that trying again does not cure: restricted location, bad certificate."""
-
-
 def wait_after(
-    delays: Iterator[float], *, retryable: bool, retry_after_s: float | None = None
+    delays: Iterator[float],
+    *,
+    retryable: bool,
+    retry_after_s: float | None = None,
+    fatal_s: float = FATAL_S,
 ) -> float:
-    """Seconds until the next attempt: what the exchange asked for where it did, never less."""
+    """Seconds until the next attempt: what the exchange asked for where it did, never less.
+
+    After a cause that trying again does not cure ``fatal_s`` is added.
+    """
     delay = next(delays)
     if not retryable:
-        delay += FATAL_WAIT_S
+        delay += fatal_s
     return delay if retry_after_s is None else max(delay, retry_after_s)
 
 
@@ -119,6 +132,22 @@ class Watchdog:
         return Verdict.PROBE if silent_s >= self._deadlines.probe_after_s else Verdict.FINE
 
 
+def fell_silent(age_s: float, messages: int, silent_s: float, quiet_s: float) -> bool:
+    """Whether a stream that has spoken is silent for longer than its own habit explains.
+
+    Parameters
+    ----------
+    age_s, messages
+        How long it has been listened to until its last message, and how many there were.
+    silent_s : float
+        Since its last message.
+    quiet_s : float
+        Never judged before.
+    """
+    usual_s = age_s / messages if messages else age_s
+    return silent_s >= max(quiet_s, 30 * usual_s)
+
+
 class Pacer:
     """Spreads control messages: at most ``rate`` in any second.
 
@@ -126,13 +155,13 @@ class Pacer:
     """
 
     def __init__(self, rate: int = 5) -> None:
-        self._rate = rate
-        self._sent: list[float] = []
+        self._sent: deque[float] = deque(maxlen=rate)
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until one more message may go; 0 where it may now."""
-        self._sent = [at for at in self._sent if now_s - at < 1.0]
-        return 0.0 if len(self._sent) < self._rate else self._sent[0] + 1.0 - now_s
+        if len(self._sent) < (self._sent.maxlen or 1):
+            return 0.0
+        return max(0.0, self._sent[0] + 1.0 - now_s)
 
     def sent(self, now_s: float) -> None:
         """A message went."""
