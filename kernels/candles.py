@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from kernels.types import F1, F2W, I1, I1W, i8
+from kernels.types import F1, F2W, I1, I1W, Floats, Ints, i8
 
 _MISSING = np.iinfo(np.int64).min
 
@@ -15,7 +15,9 @@ _MISSING = np.iinfo(np.int64).min
     cache=True,
     nogil=True,
 )
-def fold(codes, times, ids, price, size, symbols, length):
+def fold(
+    codes: Ints, times: Ints, ids: Ints, price: Floats, size: Floats, symbols: int, length: int
+) -> tuple[Ints, Ints, Ints, Floats, int, int]:
     """Candles of ticks that are in order of time (and of id) within each symbol.
 
     Parameters

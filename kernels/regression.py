@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from kernels.types import F1, F1W, F2W, f8, i8
+from kernels.types import F1, F1W, F2W, Floats, f8, i8
 
 
 @njit(types.UniTuple(f8, 5)(F1, F1), cache=True, nogil=True, fastmath={"reassoc"})
-def moments(y, x):
+def moments(y: Floats, x: Floats) -> tuple[float, float, float, float, float]:
     """Means and centred second moments in two passes: my, mx, syy, sxx, sxy."""
     n = len(y)
     y0 = y[0]
@@ -38,7 +38,9 @@ def moments(y, x):
 
 
 @njit(types.void(F1, F1, f8, f8, f8, f8, F1W), cache=True, nogil=True, error_model="numpy")
-def _huber_sums(y, x, w, c, sigma, epsilon, out):
+def _huber_sums(
+    y: Floats, x: Floats, w: float, c: float, sigma: float, epsilon: float, out: Floats
+) -> None:
     """Objective, gradient (3) and Hessian (6) of the Huber objective with its own scale.
 
     The mask multiplies instead of branching, so that the loop runs over vectors.
@@ -77,7 +79,7 @@ def _huber_sums(y, x, w, c, sigma, epsilon, out):
 
 
 @njit(types.void(F1, F1W), cache=True, nogil=True, error_model="numpy")
-def _newton_step(s, step):
+def _newton_step(s: Floats, step: Floats) -> None:
     """Solve the 3 × 3 system of the sums by Cramer's rule, after a touch of ridge."""
     ridge = 1e-13 * (s[4] + s[6] + s[9]) + 1e-300
     a, b, c = s[4] + ridge, s[5], s[7]
@@ -95,7 +97,9 @@ def _newton_step(s, step):
 
 
 @njit(types.UniTuple(f8, 4)(F1, F1, f8, i8), cache=True, nogil=True, error_model="numpy")
-def huber(y, x, epsilon, max_iterations):
+def huber(
+    y: Floats, x: Floats, epsilon: float, max_iterations: int
+) -> tuple[float, float, float, float]:
     """Slope, intercept, scale and iterations of Huber's joint estimate, by damped Newton.
 
     Minimises n·σ + Σ σ·H(r/σ), H(z) = z² inside ±epsilon and 2·epsilon·|z| − epsilon² outside, over
@@ -148,7 +152,14 @@ def huber(y, x, epsilon, max_iterations):
 
 
 @njit(F2W(F1, F1, f8, f8, f8, f8), cache=True, nogil=True, error_model="numpy")
-def kalman(y, x, state_noise, intercept_noise, observation_variance, initial_variance):
+def kalman(
+    y: Floats,
+    x: Floats,
+    state_noise: float,
+    intercept_noise: float,
+    observation_variance: float,
+    initial_variance: float,
+) -> Floats:
     """The filter of y = slope·x + intercept, both random walks.
 
     Returns

@@ -10,14 +10,14 @@ import numpy as np
 from numba import njit, types
 
 from kernels.regression import moments
-from kernels.types import F1, F1W, I1, I1W, f8, i8
+from kernels.types import F1, F1W, I1, I1W, Floats, Ints, f8, i8
 
 _Pair = types.UniTuple(f8, 2)
 _Triple = types.UniTuple(f8, 3)
 
 
 @njit(types.void(F1, I1W, I1W), cache=True, nogil=True)
-def _order(values, order, buffer):
+def _order(values: Floats, order: Ints, buffer: Ints) -> None:
     """Fill `order` with the positions of the sorted values (merge sort, bottom up, stable)."""
     n = len(values)
     for i in range(n):
@@ -46,7 +46,7 @@ def _order(values, order, buffer):
 
 
 @njit(f8(F1, F1, f8, f8), cache=True, nogil=True)
-def _absolute_loss(y, x, slope, intercept):
+def _absolute_loss(y: Floats, x: Floats, slope: float, intercept: float) -> float:
     total = 0.0
     for i in range(len(y)):
         total += abs(y[i] - slope * x[i] - intercept)
@@ -54,7 +54,9 @@ def _absolute_loss(y, x, slope, intercept):
 
 
 @njit(i8(F1, F1, i8, F1W, F1W, I1W, I1W), cache=True, nogil=True, error_model="numpy")
-def _best_through(y, x, pivot, ratios, weights, order, buffer):
+def _best_through(
+    y: Floats, x: Floats, pivot: int, ratios: Floats, weights: Floats, order: Ints, buffer: Ints
+) -> int:
     """The observation that with `pivot` makes the best line through it: a weighted median."""
     n = len(y)
     total = 0.0
@@ -73,7 +75,7 @@ def _best_through(y, x, pivot, ratios, weights, order, buffer):
 
 
 @njit(_Pair(F1, F1), cache=True, nogil=True, error_model="numpy")
-def lad(y, x):
+def lad(y: Floats, x: Floats) -> tuple[float, float]:
     """Slope and intercept that minimise Σ|r|, exactly, walking from vertex to vertex.
 
     An optimal line goes through two observations. From a line through one, the best line through
@@ -122,7 +124,7 @@ def lad(y, x):
 
 
 @njit(i8(F1W, F1W), cache=True, nogil=True)
-def _inversions(r, buffer):
+def _inversions(r: Floats, buffer: Floats) -> int:
     """Pairs i < j with r[i] > r[j]; sorts `r` (merge sort, bottom up)."""
     n = len(r)
     count = 0
@@ -147,7 +149,7 @@ def _inversions(r, buffer):
 
 
 @njit(i8(F1, F1, f8, F1W, F1W), cache=True, nogil=True)
-def _slopes_below(y, x, slope, r, buffer):
+def _slopes_below(y: Floats, x: Floats, slope: float, r: Floats, buffer: Floats) -> int:
     """How many pairwise slopes are below `slope`, the points being sorted by x and then y.
 
     Points of equal x stay in the order of y whatever the slope, so they make no inversion.
@@ -158,7 +160,7 @@ def _slopes_below(y, x, slope, r, buffer):
 
 
 @njit(f8(F1, F1, f8), cache=True, nogil=True, error_model="numpy")
-def theil_sen(y, x, tolerance):
+def theil_sen(y: Floats, x: Floats, tolerance: float) -> float:
     """Median of all pairwise slopes, in O(n log n) a step and O(n) memory.
 
     Counts the slopes below a candidate as inversions of y − slope·x (x being sorted) and bisects
@@ -212,7 +214,9 @@ def theil_sen(y, x, tolerance):
 
 
 @njit(_Triple(F1, F1, f8, I1, I1), cache=True, nogil=True, error_model="numpy")
-def consensus(y, x, threshold, first, second):
+def consensus(
+    y: Floats, x: Floats, threshold: float, first: Ints, second: Ints
+) -> tuple[float, float, float]:
     """Slope and intercept of the best of the lines through the drawn pairs, and its cost.
 
     The cost is Σ min(r², threshold²) (MSAC; Torr & Zisserman 2000, eq. 15). Pairs of equal x are

@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, types
-from numpy.typing import NDArray
 
-from kernels.types import F1, F1W, b1, f8, i8
+from kernels.types import F1, F1W, Floats, b1, f8, i8
 
 # Below this share of the largest sum of squares in a block a window is computed on its own.
 _SUSPICIOUS = 1e-3
 _SHORTEST_BLOCK = 64
 
 _Triple = types.UniTuple(f8, 3)
-Floats = NDArray[np.float64]
 
 
 # Sums may be reordered (and so vectorised): all terms of a flat window are zero in any order.
 @njit(_Triple(F1, i8, i8), cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
-def _anchored(x, start, window):
+def _anchored(x: Floats, start: int, window: int) -> tuple[float, float, float]:
     """First value, mean less first value, and sum of squares about the mean, in two passes."""
     first = x[start]
     total = 0.0
@@ -42,7 +40,16 @@ def _anchored(x, start, window):
 
 
 @njit(f8(F1, i8, i8, i8, f8, f8, F1W, F1W), cache=True, nogil=True, error_model="numpy")
-def _slide(x, start, count, window, anchor, total, sums, squares):
+def _slide(
+    x: Floats,
+    start: int,
+    count: int,
+    window: int,
+    anchor: float,
+    total: float,
+    sums: Floats,
+    squares: Floats,
+) -> float:
     """Running sums about `anchor` for `count` windows, the first ending at `start`; their peak."""
     left = start - window
     s1 = 0.0
@@ -65,7 +72,9 @@ def _slide(x, start, count, window, anchor, total, sums, squares):
 
 
 @njit(types.void(F1, i8, i8, i8, b1, F1W, F1W), cache=True, nogil=True, error_model="numpy")
-def _moments_run(x, begin, end, window, as_z, centre, scale):
+def _moments_run(
+    x: Floats, begin: int, end: int, window: int, as_z: bool, centre: Floats, scale: Floats
+) -> None:
     """Over a run without NaN: x − mean into `centre`, the standard deviation into `scale`.
 
     With `as_z` their quotient goes into `centre` instead and `scale` is not touched.
@@ -105,7 +114,7 @@ def _moments_run(x, begin, end, window, as_z, centre, scale):
 
 
 @njit(types.void(F1, i8, b1, F1W, F1W), cache=True, nogil=True, error_model="numpy")
-def _moments(x, window, as_z, centre, scale):
+def _moments(x: Floats, window: int, as_z: bool, centre: Floats, scale: Floats) -> None:
     """Each run of finite values on its own; what is not filled is NaN."""
     n = len(x)
     begin = 0
@@ -136,7 +145,7 @@ def rolling_mean_std(x: Floats, window: int) -> tuple[Floats, Floats]:
 
 
 @njit(F1W(F1, i8, f8), cache=True, nogil=True, error_model="numpy")
-def ewm_zscore(x, minimum, alpha):
+def ewm_zscore(x: Floats, minimum: int, alpha: float) -> Floats:
     """(x − EWMA) / EW standard deviation, weights (1 − alpha)^age, unbiased for those weights.
 
     A NaN takes part with weight zero; its own z is NaN and ages the others all the same.
@@ -170,7 +179,7 @@ def ewm_zscore(x, minimum, alpha):
 
 
 @njit(i8(F1, i8, f8), cache=True, nogil=True)
-def _first_not_below(ordered, count, value):
+def _first_not_below(ordered: Floats, count: int, value: float) -> int:
     """Position of the first of `count` sorted values that is not below `value`."""
     low, high = 0, count
     while low < high:
@@ -183,7 +192,7 @@ def _first_not_below(ordered, count, value):
 
 
 @njit(f8(F1, f8), cache=True, nogil=True)
-def _mad_of_sorted(ordered, median):
+def _mad_of_sorted(ordered: Floats, median: float) -> float:
     """Median of |v − median|, merging outwards from the middle of sorted values."""
     n = len(ordered)
     right = _first_not_below(ordered, n, median)
@@ -202,7 +211,7 @@ def _mad_of_sorted(ordered, median):
 
 
 @njit(F1W(F1, i8), cache=True, nogil=True, error_model="numpy")
-def robust_zscore(x, window):
+def robust_zscore(x: Floats, window: int) -> Floats:
     """(x − rolling median) / (1.4826 · rolling median absolute deviation)."""
     n = len(x)
     z = np.full(n, np.nan)

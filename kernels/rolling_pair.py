@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from kernels.types import F1, F1W, F2W, i8
+from kernels.types import F1, F1W, F2W, Floats, i8
 
 # As in kernels.rolling: below this share of a block's peak a window is computed on its own.
 _SUSPICIOUS = 1e-3
@@ -13,7 +13,7 @@ _SHORTEST_BLOCK = 64
 
 
 @njit(types.void(F1, F1, i8, i8, F1W), cache=True, nogil=True, error_model="numpy")
-def _anchored_pair(y, x, start, window, out):
+def _anchored_pair(y: Floats, x: Floats, start: int, window: int, out: Floats) -> None:
     """Means and centred second moments of one window in two passes: my, mx, syy, sxx, sxy."""
     y0 = y[start]
     x0 = x[start]
@@ -41,7 +41,7 @@ def _anchored_pair(y, x, start, window, out):
 
 
 @njit(types.void(F1, F1, i8, i8, i8, F2W), cache=True, nogil=True, error_model="numpy")
-def _pair_run(y, x, begin, end, window, out):
+def _pair_run(y: Floats, x: Floats, begin: int, end: int, window: int, out: Floats) -> None:
     """The five moments of every full window of a run without NaN, into the rows of `out`."""
     block = max(window, _SHORTEST_BLOCK)
     exact = np.empty(5)
@@ -88,7 +88,7 @@ def _pair_run(y, x, begin, end, window, out):
 
 
 @njit(F2W(F1, F1, i8), cache=True, nogil=True, error_model="numpy")
-def rolling_pair_moments(y, x, window):
+def rolling_pair_moments(y: Floats, x: Floats, window: int) -> Floats:
     """Rows mean y, mean x, Σdy², Σdx², Σdydx of every window; NaN where one holds a NaN."""
     n = len(y)
     out = np.full((5, n), np.nan)

@@ -6,7 +6,12 @@ them; a signature that says read-only takes both kinds.
 
 from __future__ import annotations
 
+import numpy as np
 from numba import types
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 F1 = types.Array(types.float64, 1, "C", readonly=True)
 F2 = types.Array(types.float64, 2, "C", readonly=True)

@@ -119,7 +119,9 @@ def _spread_model(spread: Floats, x: Floats, order: int) -> _SpreadModel:
     beta, *_ = np.linalg.lstsq(design, target, rcond=None)
     rest = target - design @ beta
     rest *= math.sqrt(n / max(n - len(beta), 1))
-    return _SpreadModel(-float(beta[0]), beta[2 : 1 + order], beta[1 + order :], rest)
+    return _SpreadModel(
+        -float(beta[0]), np.asarray(beta[2 : 1 + order]), np.asarray(beta[1 + order :]), rest
+    )
 
 
 def _made_up(
