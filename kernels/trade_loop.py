@@ -578,19 +578,3 @@ def leg_equity(candle, quantity, price, paid, open_, close, rates, out):
                 held = 0.0
             k += 1
         out[t] = cash + held * close[t]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def grid_loop(z, hedge, open1, open2, close1, close2, grid, begin, end, totals, blocks):
-    """`trade_loop` for each row of ``grid``; ``blocks`` is (rows, b, 2) or None."""
-    for k in range(grid.shape[0]):
-        if blocks is None:
-            trade_loop(
-                z, hedge, open1, open2, close1, close2, grid[k], begin, end, totals[k], None,
-                None, None,
-            )  # fmt: skip
-        else:
-            trade_loop(
-                z, hedge, open1, open2, close1, close2, grid[k], begin, end, totals[k], None,
-                blocks[k], None,
-            )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -167,18 +167,39 @@ def run_pair(
     BadInput, InsufficientData
         Windows longer than the data, signals of another length, and whatever settings refuse.
     """
-    from kernels import trade_loop as kernel
-
     settings = settings or PairSettings()
-    n = len(candles)
     if signals is None:
         signals = make_signals(candles, settings.hedge, settings.z_window)
     else:
-        signals = _checked(signals, n)
-    extras = _extras(candles, settings, signals, fine, funding1, funding2, gaps)
+        signals = _checked(signals, len(candles))
+    extras = full_arrays(candles, settings, signals.hedge_ratio, fine, (funding1, funding2), gaps)
+    span = simulate(candles, settings, signals, extras, 0, len(candles))
+    funding = filters.Funding(extras[5], extras[6]) if extras else None
+    return PairBacktest(candles, settings, signals, *span, funding, fine, market)
+
+
+class Simulated(NamedTuple):
+    """What the kernel wrote: trades, totals and re-hedges, candles counted from the first."""
+
+    rows: Array
+    totals: Array
+    rehedges: Array
+
+
+def simulate(
+    candles: PairCandles,
+    settings: PairSettings,
+    signals: Signals,
+    extras: tuple[Any, ...] | None,
+    begin: int,
+    end: int,
+) -> Simulated:
+    """Run the kernel over candles ``begin … end − 1``."""
+    from kernels.trade_loop import trade_loop
+
     totals = np.zeros(col.N_TOTALS)
-    rows = np.empty((n // 2 + 1, col.N_TRADE))
-    count, rehedges = kernel.trade_loop(
+    rows = np.empty(((end - begin) // 2 + 1, col.N_TRADE))
+    count, rehedges = trade_loop(
         signals.zscore,
         signals.hedge_ratio,
         candles.open1,
@@ -186,24 +207,15 @@ def run_pair(
         candles.close1,
         candles.close2,
         settings_row(settings),
-        0,
-        n,
+        begin,
+        end,
         totals,
         rows,
         None,
         extras,
     )
-    return PairBacktest(
-        candles,
-        settings,
-        signals,
-        rows[:count].copy(),
-        totals,
-        (extras[12] if extras else _NO_FINER)[:rehedges].copy(),
-        filters.Funding(extras[5], extras[6]) if extras else None,
-        fine,
-        market,
-    )
+    more = extras[12] if extras else _NO_FINER
+    return Simulated(rows[:count].copy(), totals, more[:rehedges].copy())
 
 
 def _checked(signals: Signals, n: int) -> Signals:
@@ -239,17 +251,16 @@ def needs_all(
     )
 
 
-def _extras(
+def full_arrays(
     candles: PairCandles,
     settings: PairSettings,
-    signals: Signals,
-    fine: PairCandles | None,
-    funding1: pd.Series | float | None,
-    funding2: pd.Series | float | None,
-    gaps: Sequence[tuple[int, int]],
+    hedge_ratio: Array,
+    fine: PairCandles | None = None,
+    funding: tuple[pd.Series | float | None, pd.Series | float | None] = (None, None),
+    gaps: Sequence[tuple[int, int]] = (),
 ) -> tuple[Any, ...] | None:
     """The full kernel's arrays, or None where the plain one will do."""
-    if not needs_all(candles, settings, fine, (funding1, funding2), gaps):
+    if not needs_all(candles, settings, fine, funding, gaps):
         return None
     n = len(candles)
     pvalues, limit = None, 1.0
@@ -261,9 +272,9 @@ def _extras(
     volatility = np.full(n, math.nan)
     if settings.sizing.by == "volatility":
         volatility = spread_volatility(
-            candles, signals.hedge_ratio, settings.z_window, YEAR_MS / candles.timeframe_ms
+            candles, hedge_ratio, settings.z_window, YEAR_MS / candles.timeframe_ms
         )
-    funding = filters.funding_at_opens(candles, funding1, funding2)
+    rates = filters.funding_at_opens(candles, *funding)
     finer = filters.finer_of(candles, fine)
     return (
         may_enter,
@@ -271,8 +282,8 @@ def _extras(
         candles.volume1,
         candles.volume2,
         volatility,
-        funding.rate1,
-        funding.rate2,
+        rates.rate1,
+        rates.rate2,
         finer.start,
         finer.open1,
         finer.open2,

@@ -1,0 +1,353 @@
+"""The sweep's loops: the backtest's own for every row of settings, and a shared one.
+
+`shared_grid` gives what `grid_loop` gives (tests hold them together), several times faster, in
+the common case: size by a share of equity, thresholds alone, no rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from kernels.columns import (
+    AMOUNT,
+    CLOSE_END,
+    EQUITY,
+    FEE,
+    LAG,
+    LEVERAGE,
+    SLIP,
+    T_DRAWDOWN,
+    T_EQUITY,
+    T_EXPOSED,
+    T_GAINS,
+    T_LOSSES,
+    T_OPEN,
+    T_REFUSED,
+    T_SQUARES,
+    T_SUM,
+    T_TRADES,
+    T_WINS,
+)
+from kernels.trade_loop import fill_price, spread_units, trade_loop
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def grid_loop(
+    z: Any,
+    hedge: Any,
+    open1: Any,
+    open2: Any,
+    close1: Any,
+    close2: Any,
+    grid: Any,
+    begin: Any,
+    end: Any,
+    totals: Any,
+    blocks: Any,
+    full: Any,
+) -> None:
+    """`trade_loop` for each row of ``grid`` on one z-score, without a list of trades.
+
+    Parameters
+    ----------
+    grid : (k, N_SETTINGS) float64
+    totals : (k, N_TOTALS) float64
+        Written.
+    blocks : (k, b, 2) float64, zeros, or None
+        Written: sums of returns and of their squares by block of candles.
+    """
+    for k in range(grid.shape[0]):
+        if blocks is None:
+            trade_loop(
+                z,
+                hedge,
+                open1,
+                open2,
+                close1,
+                close2,
+                grid[k],
+                begin,
+                end,
+                totals[k],
+                None,
+                None,
+                full,
+            )
+        else:
+            trade_loop(
+                z,
+                hedge,
+                open1,
+                open2,
+                close1,
+                close2,
+                grid[k],
+                begin,
+                end,
+                totals[k],
+                None,
+                blocks[k],
+                full,
+            )
+
+
+# Fields of a shared trade, relative to the equity at its entry.
+_GROWTH, _SUM, _SQUARES, _LOW, _HIGH, _DRAWDOWN, _EXPOSED = range(7)
+_OPEN, _REFUSED = -1, -2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _next_entries(z: Any, entries: Any, begin: Any, stop: Any) -> Any:
+    """For each threshold and candle, the first candle from there on beyond the threshold."""
+    out = np.empty((entries.size, stop - begin + 2), np.int32)
+    for a in range(entries.size):
+        row = out[a]
+        at = stop
+        row[stop - begin] = stop
+        row[stop - begin + 1] = stop
+        for i in range(stop - 1, begin - 1, -1):
+            at = i if abs(z[i]) > entries[a] else at
+            row[i - begin] = at
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close_trade(field: Any, e: Any, before: Any, total: Any, squares: Any) -> Any:
+    """Add the return of the exit's fill to the sums of a path and write the record."""
+    r = e / before - 1.0
+    field[_GROWTH] = e
+    field[_SUM] = total + r
+    field[_SQUARES] = squares + r * r
+    field[_LOW] = min(field[_LOW], e)
+    field[_DRAWDOWN] = min(field[_DRAWDOWN], e / max(field[_HIGH], e) - 1.0)
+    field[_HIGH] = max(field[_HIGH], e)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _walk_once(
+    i: Any,
+    z: Any,
+    hedge: Any,
+    open1: Any,
+    open2: Any,
+    close1: Any,
+    close2: Any,
+    p: Any,
+    exits: Any,
+    end: Any,
+    fields: Any,
+    follow: Any,
+) -> Any:
+    """Hold from the signal on candle i until the last exit; write a record at every exit.
+
+    ``exits`` descend, so that each leaves no earlier than the one before. ``fields`` is
+    (exits, 7), ``follow`` (exits,): the candle after the exit's signal. False after ruin.
+    """
+    lag = int(p[LAG])
+    last = end - lag
+    fee_rate, slip = p[FEE], p[SLIP]
+    side = 1.0 if z[i] < 0.0 else -1.0
+    f = i + lag
+    beta = hedge[i]
+    units = spread_units(
+        2, p[AMOUNT], p[LEVERAGE], 1.0, close1[i] + abs(beta) * close2[i], math.nan
+    )
+    q1 = side * units
+    q2 = -side * units * beta
+    if not (q1 != 0.0 and q2 != 0.0 and abs(q2) < math.inf):
+        follow[:] = _REFUSED
+        return True
+    in1 = fill_price(open1[f] if lag == 1 else close1[f], q1, slip)
+    in2 = fill_price(open2[f] if lag == 1 else close2[f], q2, slip)
+    base = 1.0 - (abs(q1) * in1 + abs(q2) * in2) * fee_rate - q1 * in1 - q2 * in2
+    out_slip1 = 1.0 - slip if q1 > 0.0 else 1.0 + slip
+    out_slip2 = 1.0 - slip if q2 > 0.0 else 1.0 + slip
+    total, squares = 0.0, 0.0
+    previous, low, high, deepest = 1.0, 1.0, 1.0, 0.0
+    limit = high
+    k = 0
+    t = f
+    closing = p[CLOSE_END] != 0.0
+    while t < end and k < exits.size:
+        if closing and t == end - 1:
+            break
+        if lag == 1 or t == i:
+            e = base + q1 * close1[t] + q2 * close2[t]
+        else:
+            # Same-close fills: those who leave here never see this close as held.
+            while k < exits.size and side * z[t] >= -exits[k]:
+                out1, out2 = close1[t] * out_slip1, close2[t] * out_slip2
+                e = base + q1 * out1 + q2 * out2 - (abs(q1) * out1 + abs(q2) * out2) * fee_rate
+                field = fields[k]
+                field[_LOW], field[_HIGH], field[_DRAWDOWN] = low, high, deepest
+                field[_EXPOSED] = t - f
+                _close_trade(field, e, previous, total, squares)
+                follow[k] = t + 1
+                k += 1
+            e = base + q1 * close1[t] + q2 * close2[t]
+        if e <= 0.0:
+            return False
+        r = e / previous - 1.0
+        total += r
+        squares += r * r
+        previous = e
+        low = min(low, e)
+        if e > high:
+            high = e
+            limit = high * (1.0 + deepest)
+        elif e < limit:
+            deepest = e / high - 1.0
+            limit = e
+        if lag == 1 and t < last:
+            while k < exits.size and side * z[t] >= -exits[k]:
+                out1, out2 = open1[t + 1] * out_slip1, open2[t + 1] * out_slip2
+                e = base + q1 * out1 + q2 * out2 - (abs(q1) * out1 + abs(q2) * out2) * fee_rate
+                field = fields[k]
+                field[_LOW], field[_HIGH], field[_DRAWDOWN] = low, high, deepest
+                field[_EXPOSED] = t + 1 - f
+                _close_trade(field, e, previous, total, squares)
+                if e <= 0.0:
+                    return False
+                follow[k] = t + 1
+                k += 1
+        t += 1
+    for j in range(k, exits.size):
+        field = fields[j]
+        field[_LOW], field[_HIGH], field[_DRAWDOWN] = low, high, deepest
+        field[_EXPOSED] = t - f
+        if closing:
+            out1, out2 = close1[end - 1] * out_slip1, close2[end - 1] * out_slip2
+            e = base + q1 * out1 + q2 * out2 - (abs(q1) * out1 + abs(q2) * out2) * fee_rate
+            _close_trade(field, e, previous, total, squares)
+            follow[j] = end
+        else:
+            field[_GROWTH], field[_SUM], field[_SQUARES] = previous, total, squares
+            follow[j] = _OPEN
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def shared_grid(
+    z: Any,
+    hedge: Any,
+    open1: Any,
+    open2: Any,
+    close1: Any,
+    close2: Any,
+    p: Any,
+    entries: Any,
+    exits: Any,
+    pairs: Any,
+    begin: Any,
+    end: Any,
+    totals: Any,
+) -> Any:
+    """The grid on one z-score where size is a share of equity: each trade is walked once.
+
+    What a position earns relative to the equity at its entry depends on the candle of the entry
+    and of the exit alone, so combinations share their trades: the path from an entry is walked
+    once, for all exits, and a combination is a hop from trade to trade over those records.
+
+    Parameters
+    ----------
+    p : (N_SETTINGS,) float64
+        Everything but the thresholds; size by percent, no steps, no minima.
+    entries, exits : (a,), (b,) float64
+        Thresholds; exits descend.
+    pairs : (k, 2) int64
+        Which of them make each combination.
+    totals : (k, N_TOTALS) float64
+        Written; what the sweep does not sum up (fees, turnover …) is NaN.
+
+    Returns
+    -------
+    bool
+        False where equity was used up on the way: `grid_loop` must do it.
+    """
+    lag = int(p[LAG])
+    stop = min(end - lag, end - 1) if p[CLOSE_END] != 0.0 else end - lag
+    ahead = _next_entries(z, entries, begin, stop)
+    smallest = entries.min()
+    slots = np.empty(stop - begin, np.int32)
+    count = 0
+    for i in range(begin, stop):
+        slots[i - begin] = count
+        count += abs(z[i]) > smallest
+    fields = np.empty((exits.size, count, 7))
+    follow = np.zeros((exits.size, count), np.int32)
+    scratch = np.empty((exits.size, 7))
+    scratch_follow = np.empty(exits.size, np.int32)
+    for k in range(pairs.shape[0]):
+        nexts, paths, after = ahead[pairs[k, 0]], fields[pairs[k, 1]], follow[pairs[k, 1]]
+        growth = 1.0
+        below = 1.0
+        total, squares, worst = 0.0, 0.0, 0.0
+        gains, losses = 0.0, 0.0
+        trades, wins, exposed, refused = 0, 0, 0, 0
+        opened = 0.0
+        i = nexts[0]
+        while i < stop:
+            slot = slots[i - begin]
+            then = after[slot]
+            if then == 0:
+                if not _walk_once(
+                    i,
+                    z,
+                    hedge,
+                    open1,
+                    open2,
+                    close1,
+                    close2,
+                    p,
+                    exits,
+                    end,
+                    scratch,
+                    scratch_follow,
+                ):
+                    return False
+                fields[:, slot, :] = scratch
+                follow[:, slot] = scratch_follow
+                then = after[slot]
+            if then == _REFUSED:
+                refused += 1
+                i = nexts[i + 1 - begin]
+                continue
+            path = paths[slot]
+            total += path[_SUM]
+            squares += path[_SQUARES]
+            worst = min(worst, min(path[_DRAWDOWN], below * path[_LOW] - 1.0))
+            if below * path[_HIGH] > 1.0:
+                below = path[_GROWTH] / path[_HIGH]
+            else:
+                below *= path[_GROWTH]
+            trades += 1
+            exposed += int(path[_EXPOSED])
+            net = growth * (path[_GROWTH] - 1.0)
+            growth *= path[_GROWTH]
+            if then == _OPEN:
+                opened = 1.0
+                break
+            wins += net > 0.0
+            gains += max(net, 0.0)
+            losses -= min(net, 0.0)
+            if then >= stop:
+                break
+            i = nexts[then - begin]
+        out = totals[k]
+        out[:] = math.nan
+        out[T_EQUITY] = growth * p[EQUITY]
+        out[T_SUM] = total
+        out[T_SQUARES] = squares
+        out[T_DRAWDOWN] = worst
+        out[T_TRADES] = trades
+        out[T_WINS] = wins
+        out[T_EXPOSED] = exposed
+        out[T_REFUSED] = refused
+        out[T_OPEN] = opened
+        out[T_GAINS] = gains * p[EQUITY]
+        out[T_LOSSES] = losses * p[EQUITY]
+    return True
