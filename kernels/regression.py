@@ -37,7 +37,14 @@ def moments(y: Floats, x: Floats) -> tuple[float, float, float, float, float]:
     return y0 + sy, x0 + sx, syy, sxx, sxy
 
 
-@njit(types.void(F1, F1, f8, f8, f8, f8, F1W), cache=True, nogil=True, error_model="numpy")
+# Sums may be reordered, which lets the loop run over vectors.
+@njit(
+    types.void(F1, F1, f8, f8, f8, f8, F1W),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath={"reassoc", "contract", "nsz"},
+)
 def _huber_sums(
     y: Floats, x: Floats, w: float, c: float, sigma: float, epsilon: float, out: Floats
 ) -> None:

@@ -91,18 +91,18 @@ def align_pair(price1: Any, price2: Any, what: str, minimum: int) -> AlignedPair
     BadInput
         Where the indexes cannot be joined, or a value is infinite or not a number.
     """
-    first, second = as_float_series(price1, "price1"), as_float_series(price2, "price2")
-    longer = max(len(first), len(second))
-    if not (first.index is second.index or first.index.equals(second.index)):
-        first, second = _join(first, second, price1, price2)
-    y, x, index = first.to_numpy(), second.to_numpy(), first.index
-    keep = ~(np.isnan(y) | np.isnan(x))
-    if not keep.all():
+    y, x, index = _joined(price1, price2)
+    longer = max(_length(price1), _length(price2))
+    # one NaN or infinity would show in the sums: the common case is told at a glance
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = y.sum() + x.sum()
+    if not np.isfinite(total):
+        keep = ~(np.isnan(y) | np.isnan(x))
         y, x, index = y[keep], x[keep], index[keep]
+        _refuse_infinite(y, "price1")
+        _refuse_infinite(x, "price2")
     if len(y) < minimum:
         raise InsufficientData(what, minimum, len(y))
-    _refuse_infinite(y, "price1")
-    _refuse_infinite(x, "price2")
     return AlignedPair(np.ascontiguousarray(y), np.ascontiguousarray(x), index, longer - len(y))
 
 
@@ -169,6 +169,22 @@ def require_not_collinear(y: Array, x: Array, what: str) -> None:
             f"{what} needs two different series; price1 is {sxy / sxx:.6g} times price2 plus a "
             f"constant at all {len(y)} observations, so no spread is left to test."
         )
+
+
+def _joined(price1: Any, price2: Any) -> tuple[Array, Array, pd.Index]:
+    """The values of both on their common index, NaN and all."""
+    if isinstance(price1, np.ndarray) and isinstance(price2, np.ndarray):
+        plain = price1.dtype == price2.dtype == np.float64 and price1.ndim == price2.ndim == 1
+        if plain and len(price1) == len(price2):
+            return price1, price2, pd.RangeIndex(len(price1))
+    first, second = as_float_series(price1, "price1"), as_float_series(price2, "price2")
+    if not (first.index is second.index or first.index.equals(second.index)):
+        first, second = _join(first, second, price1, price2)
+    return first.to_numpy(), second.to_numpy(), first.index
+
+
+def _length(values: Any) -> int:
+    return len(values) if hasattr(values, "__len__") else 0
 
 
 def _join(first: pd.Series, second: pd.Series, *given: Any) -> tuple[pd.Series, pd.Series]:

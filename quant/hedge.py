@@ -174,6 +174,8 @@ def _prepared(price1: Any, price2: Any, method: str, log_prices: bool) -> Aligne
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
+    if not options:
+        return
     function = PATHS.get(method) or ESTIMATORS[method]
     allowed = [
         name

@@ -76,6 +76,14 @@ def test_what_is_no_series_of_numbers_is_refused(bad):
 def test_infinite_prices_are_refused():
     with pytest.raises(BadInput, match="1 infinite"):
         clean_series([1.0, np.inf], "A test", 1)
+    with pytest.raises(BadInput, match="price2 has 2 infinite"):
+        align_pair(np.ones(3), np.array([-np.inf, 1.0, np.inf]), "A test", 1)
+
+
+def test_prices_whose_sum_overflows_are_finite_all_the_same():
+    pair = align_pair(np.full(3, 1e308), np.arange(3.0), "A test", 1)
+    assert pair.y.tolist() == [1e308] * 3
+    assert pair.dropped == 0
 
 
 def test_a_frame_needs_columns_that_differ_in_name():
