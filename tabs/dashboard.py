@@ -101,8 +101,10 @@ def _changes(tile: Tile) -> str:
 
 def _details(tile: Tile) -> str:
     lines = [
-        f"Volume 24 h {compact(tile.turnover_24h)} · volatility {percent(tile.volatility, 1)} p.a.",
-        f"{number(tile.trades_per_s, 1)} trades/s · buy/sell {percent(tile.imbalance, 0, sign=True)}",
+        f"Volume 24 h {compact(tile.turnover_24h)} · "
+        f"volatility {percent(tile.volatility, 1)} a year",
+        f"{number(tile.trades_per_s, 1)} trades/s · "
+        f"buy − sell {percent(tile.imbalance, 0, sign=True)}",
     ]
     if tile.stored_h < 23.9:
         lines[0] = lines[0].replace("24 h", f"{tile.stored_h:.1f} h stored")

@@ -1,11 +1,138 @@
-"""Scanner."""
+"""Scanner: every pair of the stored symbols, ranked; a click opens the pair."""
 
 from __future__ import annotations
 
-from tabs import widgets
+from typing import Any
+
+import streamlit as st
+
+from candles import CHART_TIMEFRAMES
+from tabs import jobs, sidebar, widgets
 from tabs.context import Context
+from tabs.jobs import Job
+from views.scan import ScanOptions, Universe, read_universe, run_scan, shown_table
 
 
 def render(ctx: Context) -> None:
-    """Show the tab."""
-    widgets.no_candles(ctx)
+    """Show the last scan, and begin another when asked to, or when a candle has closed."""
+    options = _options(ctx)
+    asked = st.button("Scan now", key="scan", type="primary", icon=":material/radar:")
+    live = st.toggle(
+        "Scan again when a candle closes", key="scan-live", value=True, persist_state="session"
+    )
+    universe = ctx.view(("universe", options), lambda s: read_universe(s, options, ctx.now_ms))
+    if universe.prices.shape[1] < 2:
+        widgets.empty(
+            "A scan needs at least two symbols with stored candles.",
+            "Choose more symbols in the sidebar and press Start.",
+        )
+        return
+    state = (options, universe.prices.index[-1])
+    if asked or (live and st.session_state.get("scan-state") != state):
+        running = st.session_state.get("job-scan")
+        if asked or running is None or running.done:
+            st.session_state["scan-state"] = state
+            _begin(universe, options)
+    job = jobs.show("scan")
+    if job is not None and job.result is not None:
+        st.session_state["scan-result"] = job.result
+    result = st.session_state.get("scan-result")
+    if result is not None:
+        _result(result)
+
+
+def _options(ctx: Context) -> ScanOptions:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="scan-controls"):
+        timeframe = st.selectbox(
+            "Timeframe", CHART_TIMEFRAMES, index=CHART_TIMEFRAMES.index(ctx.settings.timeframe),
+            key="scan-timeframe", width=130, persist_state="session",
+        )  # fmt: skip
+        limit = st.selectbox(
+            "Candles", [300, 1000, 3000], index=1, key="scan-limit", width=130,
+            persist_state="session",
+        )  # fmt: skip
+        fdr = st.number_input(
+            "False-discovery rate", 0.001, 0.5, 0.05, 0.01, key="scan-fdr", width=170,
+            format="%.3f", persist_state="session",
+        )  # fmt: skip
+        turnover = st.number_input(
+            "Least turnover a candle (median)", 0.0, None, 0.0, 1000.0, key="scan-turnover",
+            width=230, persist_state="session",
+        )  # fmt: skip
+    return ScanOptions(timeframe, limit, fdr, turnover, ctx.settings.pair.entry_th)
+
+
+def _begin(universe: Universe, options: ScanOptions) -> None:
+    def work(job: Job) -> Any:
+        return run_scan(universe, options, job.progress, job.cancelled)
+
+    jobs.start("scan", "Scanning", work)
+
+
+def _result(result: Any) -> None:
+    st.markdown(f"**{widgets.escaped(result.verdict)}**")
+    with st.container(horizontal=True, gap="small", key="scan-facts"):
+        for label, value in (
+            ("Symbols", result.n_symbols),
+            ("Candles", result.n_obs),
+            ("Pairs tested", result.n_tested),
+            ("Found", result.n_discoveries),
+            ("Pass the screen", result.n_screened),
+        ):
+            st.metric(label, f"{value:,}", border=True, width=150)
+    table = shown_table(result.frame)
+    chosen = st.dataframe(
+        table,
+        key="scan-table",
+        hide_index=True,
+        width="stretch",
+        height=460,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_columns(),
+    )
+    rows = chosen.selection.rows if chosen is not None else []
+    if rows and rows[0] < len(result.frame):
+        y, x = (str(result.frame.iloc[rows[0]][c]) for c in ("price1", "price2"))
+        st.button(
+            f"Open {y.upper()} / {x.upper()} in Pair Analytics",
+            key="scan-open",
+            icon=":material/open_in_new:",
+            on_click=_open,
+            args=(y, x),
+        )
+    else:
+        st.caption("Choose a row to open the pair.")
+    widgets.downloads(lambda: result.frame, "scan", key="scan")
+    st.caption(
+        f"Null hypothesis: {widgets.escaped(result.null_hypothesis)} q-values hold the share of "
+        f"false finds to {result.fdr:.0%} over the whole scan; the AIC test of the best is shown "
+        "beside them and not used for that."
+    )
+    for symbol, why in result.dropped.items():
+        st.caption(f"{widgets.escaped(str(symbol).upper())} left out: {widgets.escaped(why)}")
+
+
+def _columns() -> dict[str, Any]:
+    from quant.scan_frame import COLUMNS
+
+    digits = {
+        "q_value": "%.4f", "p_value": "%.4f", "correlation": "%.3f", "hedge_ratio": "%.5g",
+        "hedge_instability": "%.3f", "half_life": "%.1f", "hurst": "%.3f",
+        "spread_vol_bps": "%.1f", "expected_reversion_bps": "%.1f", "cost_bps": "%.1f",
+        "cost_to_edge": "%.2f", "net_edge_bps": "%.1f", "volume": "compact",
+        "aic_p_value": "%.4f",
+    }  # fmt: skip
+    return {
+        name: st.column_config.NumberColumn(name.replace("_", " "), help=COLUMNS[name], format=fmt)
+        for name, fmt in digits.items()
+    }
+
+
+def _open(y: str, x: str) -> None:
+    """Take the pair, and go to its tab."""
+    chosen = list(st.session_state["symbols"])
+    st.session_state["symbols"] = list(dict.fromkeys([*chosen, y, x]))
+    st.session_state["y"], st.session_state["x"] = y, x
+    st.session_state["tab"] = "Pair Analytics"
+    sidebar.redraw_page()

@@ -10,6 +10,7 @@ from typing import Any
 
 from live import assets
 from runtime import get_runtime
+from tabs import log_tail
 from views import warm
 
 _FREEZE_AFTER_S = 20.0
@@ -23,6 +24,7 @@ def routes() -> list[Any]:
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """The runtime lives as long as the server; on SIGTERM and SIGINT it writes all it has."""
+    log_tail.keep()
     runtime = get_runtime()
     warm.begin()
     freezing = asyncio.create_task(_freeze_when_loaded())

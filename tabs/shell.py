@@ -97,6 +97,8 @@ def desk() -> None:
 def _live(status_place: Any) -> None:
     """Everything that is refreshed; a tick reruns this and nothing else."""
     runtime = get_runtime()
+    if st.session_state.pop("redraw", False):
+        st.rerun()
     try:
         _page(runtime, status_place)
     finally:

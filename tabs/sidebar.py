@@ -298,3 +298,8 @@ def _clear() -> None:
         notice("info", "The stored data of this source were deleted.")
     except PlatformError as problem:
         notice("error", str(problem))
+
+
+def redraw_page() -> None:
+    """Draw the whole page at the next opportunity: the sidebar's widgets have new values."""
+    st.session_state["redraw"] = True

@@ -1,11 +1,76 @@
-"""Statistics."""
+"""Statistics: distribution, quantiles, autocorrelation, seasons, correlations, volatility cone."""
 
 from __future__ import annotations
 
+import streamlit as st
+
 from tabs import widgets
 from tabs.context import Context
+from views import warm
+from views.stats import StatsOptions, StatsView, input_key, make_stats, read_stats_input
+
+_FIGURES = (
+    ("distribution", "Distribution of returns, with fitted normal and t"),
+    ("quantiles", "Quantiles against the fitted t"),
+    ("autocorrelation", "Autocorrelation of returns"),
+    ("clustering", "Volatility clustering"),
+    ("seasonality", "Seasonality within the day"),
+    ("cone", "Volatility cone"),
+    ("correlation", "Correlation of returns"),
+    ("cross", "Cross-correlation of the pair: who leads"),
+)
 
 
 def render(ctx: Context) -> None:
-    """Show the tab."""
-    widgets.no_candles(ctx)
+    """Show the statistics of the closed candles."""
+    symbols = ctx.settings.symbols
+    if not symbols:
+        widgets.empty("No symbol is chosen.", "Choose one in the sidebar.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", key="stats-controls"):
+        symbol = st.selectbox(
+            "Symbol", symbols, format_func=str.upper, key="stats-symbol", width=200,
+            persist_state="session",
+        )  # fmt: skip
+        limit = st.selectbox(
+            "Candles", [500, 1500, 5000], index=1, key="stats-limit", width=140,
+            format_func=lambda n: f"last {n:,}", persist_state="session",
+        )  # fmt: skip
+    pair = ctx.settings.pair
+    options = StatsOptions(
+        symbol, symbols, pair.y, pair.x, pair.timeframe, limit, pair.colour_blind_safe
+    )
+    given = ctx.view(("stats", options), lambda s: read_stats_input(s, options, ctx.now_ms))
+    if not len(given.candles):
+        widgets.no_candles(ctx)
+        return
+    if not warm.is_ready():
+        widgets.empty("The analytics are being loaded.", "This takes a few seconds.")
+        return
+    view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
+    _show(ctx, view, options, given.version)
+
+
+def _show(ctx: Context, view: StatsView, options: StatsOptions, version: int) -> None:
+    with st.container(horizontal=True, gap="small", key="stats-facts"):
+        for label, value, explained in view.facts:
+            st.metric(label, value, help=explained, border=True, width=160)
+    columns = st.columns(2, gap="small")
+    for n, (name, title) in enumerate(_FIGURES):
+        with columns[n % 2], st.container(border=True, key=f"stats-box-{name}"):
+            st.markdown(f"**{title}**")
+            if name in view.figures:
+                widgets.chart(
+                    ctx,
+                    view.figures[name],
+                    key=f"stats-{name}",
+                    identity=f"{options.symbol}|{options.timeframe}|{options.limit}",
+                    height=300,
+                    alt=title,
+                    version=version,
+                )
+            else:
+                st.caption(f"– {widgets.escaped(view.missing.get(name, 'not enough data'))}")
+    st.markdown("##### By candle")
+    widgets.table(view.minutes.head(500), key="stats-minutes", height=300)
+    widgets.downloads(lambda: view.minutes, f"statistics_{options.symbol}", key="stats-minutes")

@@ -1,0 +1,476 @@
+"""Backtests for the page: what is asked, the candles they run on, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from candles import timeframe_ms
+from charts import backtest as chart
+from charts.statistics import heat_map
+from charts.style import palette
+from config import Config
+from errors import PlatformError
+from storage.snapshot import Snapshot
+from views.text import number, percent
+
+Told = Callable[[float, str], None]
+_YEAR_MS = 365 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestAsk:
+    """The form's fields; kept with a saved run."""
+
+    y: str
+    x: str
+    timeframe: str
+    limit: int = 3000
+    entry_th: float = 2.0
+    exit_th: float = 0.0
+    z_window: int = 60
+    hedge: str = "rolling"
+    hedge_window: int = 240
+    fill: str = "next"
+    equity: float = 10_000.0
+    size_by: str = "percent"
+    amount: float = 1.0
+    leverage: float = 3.0
+    taker_bps: float = Config.TAKER_FEE_BPS
+    maker_bps: float = Config.MAKER_FEE_BPS
+    maker: bool = False
+    slippage_bps: float = Config.SLIPPAGE_BPS
+    funding_bps: float = 0.0
+    z_stop: float = 0.0
+    spread_stop_pct: float = 0.0
+    take_profit_pct: float = 0.0
+    max_holding: int = 0
+    cooldown: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestInput:
+    """Closed candles of both legs from one snapshot, with their gaps and trading rules."""
+
+    version: int
+    last_ms: int | None
+    candles: Any
+    gaps: tuple[tuple[int, int], ...]
+    coverage: tuple[float | None, float | None]
+    rules: tuple[Any, Any]
+
+
+def read_backtest_input(snapshot: Snapshot, ask: BacktestAsk, now_ms: int) -> BacktestInput:
+    """What a run needs, from one snapshot.
+
+    Raises
+    ------
+    BadInput, InsufficientData
+        The legs have too few closed candles in common.
+    """
+    from trading.candle_pair import pair_candles
+
+    length = timeframe_ms(ask.timeframe)
+    frames = []
+    for symbol in (ask.y, ask.x):
+        frame = snapshot.candles([symbol], ask.timeframe, limit=ask.limit)
+        closes_at = frame["timestamp"] + pd.Timedelta(milliseconds=length)
+        frames.append(frame[closes_at <= pd.Timestamp(now_ms, unit="ms", tz="UTC")])
+    candles = pair_candles(frames[0], frames[1], timeframe_ms=length, symbol1=ask.y, symbol2=ask.x)
+    start, end = int(candles.time_ms[0]), int(candles.time_ms[-1]) + length
+    instruments = snapshot.all_of("instrument")
+    last = [snapshot.last_print(s)[1] for s in (ask.y, ask.x)]
+    return BacktestInput(
+        version=snapshot.version,
+        last_ms=max((t for t in last if t is not None), default=None),
+        candles=candles,
+        gaps=tuple(g for s in (ask.y, ask.x) for g in snapshot.open_spans(s, start, end)),
+        coverage=(
+            snapshot.coverage(ask.y, start, end),
+            snapshot.coverage(ask.x, start, end),
+        ),
+        rules=(_rules(instruments.get(ask.y)), _rules(instruments.get(ask.x))),
+    )
+
+
+def _rules(body: Any) -> Any:
+    """Step size and minima of a symbol, as far as the exchange has told them."""
+    from trading.sizing import SymbolRules
+
+    if not isinstance(body, Mapping):
+        return SymbolRules()
+    names = {f: body[f] for f in SymbolRules.__dataclass_fields__ if body.get(f) is not None}
+    return SymbolRules(**{k: float(v) for k, v in names.items()})
+
+
+def settings_of(ask: BacktestAsk, rules: tuple[Any, Any]) -> Any:
+    """The form as the backtest's settings.
+
+    Raises
+    ------
+    BadInput
+        A value is not allowed.
+    """
+    from trading.backtest import PairSettings
+    from trading.costs import Costs
+    from trading.signals import HedgePlan
+    from trading.sizing import Sizing
+    from trading.strategy import Rules
+
+    def stop(value: float, unit: float = 1.0) -> float:
+        return value * unit if value > 0 else math.inf
+
+    return PairSettings(
+        rules=Rules(
+            entry_th=ask.entry_th,
+            exit_th=ask.exit_th,
+            z_stop=stop(ask.z_stop),
+            spread_stop=stop(ask.spread_stop_pct, 0.01),
+            take_profit=stop(ask.take_profit_pct, 0.01),
+            max_holding=ask.max_holding,
+            cooldown=ask.cooldown,
+        ),
+        hedge=HedgePlan(method=ask.hedge, window=ask.hedge_window),  # type: ignore[arg-type]
+        z_window=ask.z_window,
+        costs=Costs(
+            maker_bps=ask.maker_bps,
+            taker_bps=ask.taker_bps,
+            maker=ask.maker,
+            slippage_bps=ask.slippage_bps,
+        ),
+        sizing=Sizing(
+            by=ask.size_by,  # type: ignore[arg-type]
+            amount=ask.amount,
+            leverage_limit=ask.leverage,
+            rules1=rules[0],
+            rules2=rules[1],
+        ),
+        fill=ask.fill,  # type: ignore[arg-type]
+        starting_equity=ask.equity,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestView:
+    """A finished run, ready to be shown and kept.
+
+    ``metrics`` are name, value and the reason where there is none; ``uncertain`` the same with an
+    interval or a probability.
+    """
+
+    version: int
+    last_ms: int | None
+    ask: BacktestAsk
+    verdict: str
+    metrics: tuple[tuple[str, str, str], ...]
+    uncertain: tuple[tuple[str, str, str], ...]
+    equity: dict[str, Any]
+    trades_figure: dict[str, Any]
+    trades: pd.DataFrame
+    raw: dict[str, float | None]
+    coverage: tuple[float | None, float | None]
+    span: tuple[int, int]
+    result: Any
+
+
+def run_backtest(
+    ask: BacktestAsk, given: BacktestInput, told: Told, colour_blind_safe: bool
+) -> BacktestView:
+    """One run with its figures and their uncertainty."""
+    from trading.backtest import run_pair
+
+    told(0.1, "running")
+    rate = ask.funding_bps / 1e4 or None
+    result = run_pair(
+        given.candles,
+        settings_of(ask, given.rules),
+        gaps=given.gaps,
+        funding1=rate,
+        funding2=rate,
+    )
+    told(0.4, "resampling for the intervals")
+    uncertain = _uncertainty(result, given.candles.timeframe_ms)
+    told(0.9, "drawing")
+    figures = result.all_figures()
+    colours = palette(colour_blind_safe)
+    trades = result.trades
+    times = given.candles.time_ms
+    return BacktestView(
+        version=given.version,
+        last_ms=given.last_ms,
+        ask=ask,
+        verdict=_verdict(result, trades),
+        metrics=tuple(_metric(name, f.value, f.reason) for name, f in figures.items()),
+        uncertain=uncertain,
+        equity=_equity_figure(result, ask, colours),
+        trades_figure=chart.trades_on_spread(
+            np.asarray(times),
+            np.asarray(result.signals.spread),
+            np.asarray(result.signals.zscore),
+            _marks(trades, times, np.asarray(result.signals.spread)),
+            colours,
+            entry_th=ask.entry_th,
+            exit_th=ask.exit_th,
+            gaps=given.gaps,
+        ),
+        trades=trades,
+        raw={name: f.value for name, f in figures.items()},
+        coverage=given.coverage,
+        span=(int(times[0]), int(times[-1])),
+        result=result,
+    )
+
+
+def _equity_figure(result: Any, ask: BacktestAsk, colours: Any) -> dict[str, Any]:
+    from trading.metrics import drawdown_curve
+
+    frame = result.equity
+    at = frame.index.as_unit("ms").asi8
+    pair = frame["pair"].to_numpy(dtype=float)
+    return chart.equity_and_drawdown(
+        np.asarray(at, dtype=np.int64),
+        pair,
+        np.asarray(drawdown_curve(pair, ask.equity)),
+        colours,
+        legs=(
+            (ask.y.upper(), frame["leg1"].to_numpy(dtype=float)),
+            (ask.x.upper(), frame["leg2"].to_numpy(dtype=float)),
+        ),
+        starting_equity=ask.equity,
+    )
+
+
+def _marks(trades: pd.DataFrame, times: Any, spread: Any) -> chart.TradeMarks:
+    rows: list[tuple[int, float, int, str]] = []
+
+    def at(moment: Any) -> tuple[int, float]:
+        ms = round(pd.Timestamp(moment).timestamp() * 1000)
+        place = min(max(int(np.searchsorted(times, ms, side="right")) - 1, 0), len(times) - 1)
+        return ms, float(spread[place])
+
+    for trade in trades.itertuples(index=False):
+        side = 1 if trade.side == "LONG" else -1
+        rows.append((*at(trade.entry_time), side, f"{trade.side} at z {trade.entry_zscore:.2f}"))
+        if not pd.isna(trade.exit_time):
+            rows.append((*at(trade.exit_time), 0, f"{trade.reason}, P&L {trade.pnl:,.2f}"))
+    return chart.as_marks(rows)
+
+
+_PERCENT = frozenset(
+    {
+        "total_return", "annual_return", "annual_volatility", "max_drawdown", "win_rate",
+        "value_at_risk", "conditional_value_at_risk", "exposure",
+    }
+)  # fmt: skip
+
+
+def _metric(name: str, value: float | None, reason: str) -> tuple[str, str, str]:
+    label = name.replace("_", " ").capitalize()
+    if value is None:
+        return label, "–", reason
+    return label, percent(value) if name in _PERCENT else number(value, 2), ""
+
+
+def _verdict(result: Any, trades: pd.DataFrame) -> str:
+    if not len(trades):
+        return "No trade was made: the z-score never crossed the entry while trading was allowed."
+    net, costs = float(trades["pnl"].sum()), result.costs
+    gross = float(trades["gross_pnl"].sum())
+    kind = "a profit" if net > 0 else "a loss"
+    return (
+        f"{len(trades)} trades: gross {gross:+,.2f}, costs {costs.total:,.2f}, {kind} of "
+        f"{abs(net):,.2f} net."
+    )
+
+
+def _uncertainty(result: Any, length_ms: int) -> tuple[tuple[str, str, str], ...]:
+    """Bootstrap intervals, and the probability that the Sharpe ratio is above zero."""
+    from trading.bootstrap import bootstrap_intervals
+    from trading.overfitting import probabilistic_sharpe
+
+    rows: list[tuple[str, str, str]] = []
+    try:
+        b = bootstrap_intervals(result.returns, _YEAR_MS / length_ms)
+        how = f"Stationary bootstrap, {b.samples:,} samples, blocks of {b.block:.0f} candles."
+        s, r = b.sharpe, b.total_return
+        rows.append(("Sharpe, 95 %", f"{s.low:.2f} to {s.high:.2f}", how))
+        rows.append(("Return, 95 %", f"{percent(r.low)} to {percent(r.high)}", how))
+    except PlatformError as problem:
+        rows.append(("Sharpe, 95 %", "–", str(problem)))
+    chance = probabilistic_sharpe(result.returns)
+    rows.append(
+        ("Probability Sharpe > 0", percent(chance.value, 1), chance.reason or "One trial assumed.")
+    )
+    return tuple(rows)
+
+
+# -- sweep, walk-forward, audit --------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class SweepView:
+    """Heat map of the sweep, its table, and what survives the number of trials."""
+
+    version: int
+    last_ms: int | None
+    figure: dict[str, Any]
+    table: pd.DataFrame
+    sentences: tuple[str, ...]
+
+
+def grid_of(ask: BacktestAsk) -> Any:
+    """Thresholds, windows and hedge plans around what the form says."""
+    from trading.optimize import Grid
+    from trading.signals import HedgePlan
+
+    windows = sorted({max(5, ask.z_window // 2), ask.z_window, ask.z_window * 2})
+    hedges = tuple(
+        HedgePlan(method=m, window=ask.hedge_window)  # type: ignore[arg-type]
+        for m in ("rolling", "kalman")
+    )
+    entries = tuple(float(v) for v in np.round(np.arange(0.8, 3.61, 0.2), 2))
+    exits = tuple(float(v) for v in np.round(np.arange(-0.6, 1.01, 0.2), 2))
+    return Grid(entries, exits, tuple(windows), hedges)
+
+
+def run_sweep(
+    ask: BacktestAsk, given: BacktestInput, told: Told, cancelled: Callable[[], bool]
+) -> SweepView:
+    """Every combination, the plateau rather than the peak, deflated for the trials made."""
+    from trading.backtest import run_pair
+    from trading.optimize import sweep
+    from trading.overfitting import deflated_sharpe
+
+    settings = settings_of(ask, given.rules)
+
+    def progress(done: int, total: int) -> None:
+        told(0.9 * done / max(total, 1), f"{done:,} of {total:,} combinations")
+
+    result = sweep(
+        given.candles, grid_of(ask), settings, gaps=given.gaps, progress=progress,
+        cancelled=cancelled,
+    )  # fmt: skip
+    heat = result.heat_map("sharpe")
+    plateau, peak = result.plateau("sharpe"), result.best("sharpe")
+    sentences = [f"{result.trials:,} combinations were tried."]
+    if not result.complete:
+        sentences.append("Cancelled: combinations not done stay empty.")
+    if plateau is not None and peak is not None:
+        chosen = run_pair(given.candles, result.settings_of(plateau), gaps=given.gaps)
+        sharpes = result.frame["sharpe"].dropna().to_numpy(dtype=float)
+        deflated = deflated_sharpe(chosen.returns, sharpes)
+        sentences += [
+            f"Plateau: entry {plateau.entry_th:g}, exit {plateau.exit_th:g}, window "
+            f"{plateau.z_window}, {plateau.hedge.label} (median Sharpe of its neighbourhood "
+            f"{plateau.score:.2f}); peak: entry {peak.entry_th:g}, exit {peak.exit_th:g} "
+            f"({peak.score:.2f}).",
+            "Deflated Sharpe ratio of the plateau, the probability that it is above what the best "
+            f"of so many trials without skill would show: {percent(deflated.value, 1)}"
+            f"{'. ' + deflated.reason if deflated.reason else '.'}",
+        ]
+    return SweepView(
+        given.version,
+        given.last_ms,
+        _heat_figure(heat, plateau),
+        result.frame,
+        tuple(sentences),
+    )
+
+
+def _heat_figure(heat: pd.DataFrame, plateau: Any) -> dict[str, Any]:
+    values = heat.to_numpy(dtype=float)
+    columns, rows = [f"{c:g}" for c in heat.columns], [f"{i:g}" for i in heat.index]
+    figure = heat_map(
+        columns, rows, values, low=None, x_title="Exit z", y_title="Entry z", scale="RdBu"
+    )
+    figure["data"][0]["zmid"] = 0
+    if plateau is not None:
+        figure["data"].append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "Plateau",
+                "x": [f"{plateau.exit_th:g}"],
+                "y": [f"{plateau.entry_th:g}"],
+                "marker": {
+                    "symbol": "square-open", "size": 22, "color": "#f0a23a", "line": {"width": 3},
+                },
+                "showlegend": False,
+                "hovertemplate": "plateau<extra></extra>",
+            }
+        )  # fmt: skip
+    return figure
+
+
+@dataclass(frozen=True, eq=False)
+class WalkView:
+    """Stitched out-of-sample equity, and what every fold chose."""
+
+    version: int
+    last_ms: int | None
+    figure: dict[str, Any] | None
+    table: pd.DataFrame
+    sentences: tuple[str, ...]
+
+
+def run_walk_forward(
+    ask: BacktestAsk, given: BacktestInput, told: Told, cancelled: Callable[[], bool]
+) -> WalkView:
+    """Select on the train stretch of each fold, trade its test stretch."""
+    from trading.metrics import drawdown_curve
+    from trading.walk_forward import walk_forward
+
+    def progress(done: int, total: int) -> None:
+        told(0.95 * done / max(total, 1), f"{done:,} of {total:,} steps")
+
+    result = walk_forward(
+        given.candles, grid_of(ask), settings_of(ask, given.rules), gaps=given.gaps,
+        progress=progress, cancelled=cancelled,
+    )  # fmt: skip
+    out = result.out_of_sample
+    if out is None:
+        return WalkView(given.version, given.last_ms, None, result.choices, ("Cancelled.",))
+    frame, times = out.equity, given.candles.time_ms
+    pair = frame["pair"].to_numpy(dtype=float)
+    last = len(times) - 1
+    folds = [
+        (int(times[min(f.test_begin, last)]), int(times[min(f.test_end, last)]))
+        for f in result.folds
+    ]
+    figure = chart.equity_and_drawdown(
+        np.asarray(frame.index.as_unit("ms").asi8, dtype=np.int64),
+        pair,
+        np.asarray(drawdown_curve(pair, ask.equity)),
+        palette(False),
+        starting_equity=ask.equity,
+        folds=folds,
+    )
+    sentences = (
+        f"{len(result.folds)} folds, {result.trials:,} combinations each: out-of-sample return "
+        f"{percent(pair[-1] / ask.equity - 1)}.",
+        f"Efficiency, Sharpe out of sample over that of the train: {number(result.efficiency)}.",
+    )
+    return WalkView(given.version, given.last_ms, figure, result.choices, sentences)
+
+
+def as_saved(view: BacktestView) -> dict[str, Any]:
+    """A run as it is kept in the database."""
+    figures = {k: v for k, v in view.raw.items() if v is None or math.isfinite(v)}
+    return {
+        "ask": asdict(view.ask),
+        "figures": figures,
+        "span": list(view.span),
+        "coverage": list(view.coverage),
+        "verdict": view.verdict,
+    }
+
+
+def saved_ask(body: Mapping[str, Any]) -> BacktestAsk:
+    """The form of a saved run."""
+    known = {k: v for k, v in body["ask"].items() if k in BacktestAsk.__dataclass_fields__}
+    return replace(BacktestAsk(known["y"], known["x"], known["timeframe"]), **known)

@@ -1,0 +1,95 @@
+"""The scanner: every pair of the stored symbols, ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analytics import Analytics
+from candles import timeframe_ms
+from config import Config
+from storage.snapshot import Snapshot
+
+SHOWN = (
+    "rank", "price1", "price2", "screened", "found", "q_value", "p_value", "correlation",
+    "hedge_ratio", "hedge_instability", "half_life", "hurst", "spread_vol_bps",
+    "expected_reversion_bps", "cost_bps", "cost_to_edge", "net_edge_bps", "volume", "aic_p_value",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """What is scanned: the newest ``limit`` closed candles, and the screen."""
+
+    timeframe: str
+    limit: int
+    fdr: float
+    min_turnover: float
+    entry_z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """Closes and turnover of every symbol with stored candles, on common times."""
+
+    version: int
+    prices: pd.DataFrame
+    turnover: pd.DataFrame
+    last_ms: int | None
+
+
+def read_universe(snapshot: Snapshot, options: ScanOptions, now_ms: int) -> Universe:
+    """Closed candles of every symbol there is."""
+    symbols = snapshot.candle_symbols()
+    frame = snapshot.candles(symbols, options.timeframe, limit=options.limit)
+    length = pd.Timedelta(milliseconds=timeframe_ms(options.timeframe))
+    closed = frame[frame["timestamp"] + length <= pd.Timestamp(now_ms, unit="ms", tz="UTC")]
+    closed = closed.assign(turnover=closed["close"] * closed["volume"])
+    wide = closed.pivot(index="timestamp", columns="symbol", values=["close", "turnover"])
+    last = [snapshot.last_print(s)[1] for s in symbols]
+    # A candle without a trade has the close of the one before it, and no turnover.
+    prices = wide["close"].ffill() if len(closed) else pd.DataFrame()
+    turnover = wide["turnover"].fillna(0.0) if len(closed) else pd.DataFrame()
+    return Universe(
+        snapshot.version, prices, turnover, max((t for t in last if t is not None), default=None)
+    )
+
+
+def run_scan(
+    universe: Universe,
+    options: ScanOptions,
+    progress: Callable[[float, str], None],
+    cancelled: Callable[[], bool],
+) -> Any:
+    """The scan's result; see `Analytics.scan_pairs`.
+
+    Raises
+    ------
+    BadInput, InsufficientData
+        Fewer than two usable symbols or 100 common candles.
+    """
+
+    def told(done: int, total: int) -> None:
+        progress(done / max(total, 1), f"{done:,} of {total:,} pairs")
+
+    return Analytics.scan_pairs(
+        universe.prices,
+        volumes=universe.turnover,
+        min_volume=options.min_turnover,
+        costs_bps=Config.TAKER_FEE_BPS + Config.SLIPPAGE_BPS,
+        entry_z=options.entry_z,
+        fdr=options.fdr,
+        progress=told,
+        cancel=cancelled,
+    )
+
+
+def shown_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns for the page, symbols as people write them."""
+    table = frame[[c for c in SHOWN if c in frame]].copy()
+    for column in ("price1", "price2"):
+        table[column] = table[column].astype(str).str.upper()
+    return table
