@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -75,15 +76,15 @@ LENGTHS_MS = {
 
 
 def plain_candles(rows: Iterable[Row], length_ms: int) -> dict[int, Candle]:
-    """Candles by their open, computed one print at a time with nothing of the platform's."""
+    """Candles by their open, from the prints in order, with nothing of the platform's."""
+    groups: dict[int, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[1] - row[1] % length_ms, []).append(row)
     candles: dict[int, Candle] = {}
-    for _, time_ms, price, size, _ in rows:
-        key = time_ms - time_ms % length_ms
-        if key in candles:
-            o, h, low, _, v = candles[key]
-            candles[key] = (o, max(h, price), min(low, price), price, v + size)
-        else:
-            candles[key] = (price, price, price, price, size)
+    for key, group in groups.items():
+        prices = [row[2] for row in group]
+        volume = math.fsum(row[3] for row in group)
+        candles[key] = (prices[0], max(prices), min(prices), prices[-1], volume)
     return candles
 
 
@@ -104,6 +105,6 @@ def candle_mismatches(database: Database, symbol: str, rows: list[Row]) -> tuple
         for key, *values in found:
             wanted = expected.get(key)
             same = wanted is not None and tuple(values[:4]) == wanted[:4]
-            if not same or abs(values[4] - wanted[4]) > 1e-12 * max(1.0, wanted[4]) * 100:
+            if not same or abs(values[4] - wanted[4]) > 1e-12 * wanted[4]:
                 wrong.append(f"{symbol} {timeframe} {key}: {values} instead of {wanted}")
     return compared, wrong
