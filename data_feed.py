@@ -98,7 +98,7 @@ class _Played(DataFeed):
         def top() -> None:
             try:
                 work()
-            except Exception:  # noqa: BLE001 - the top of the thread
+            except Exception:
                 # The callback is the user's own; what it raises must not vanish with the thread.
                 log.exception("%s stopped", name)
             finally:

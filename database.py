@@ -128,7 +128,9 @@ class Database:
         # Has to stand before the first table; later it would take a VACUUM, and does nothing.
         con.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if legacy.is_legacy(con):
-            legacy.migrate(con, self.path)
+            legacy.migrate(con, self.path, _now_ms())
+        if con.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+            self._make_shrinkable(con)
         _switch_to_wal(con)
         con.execute("PRAGMA synchronous = NORMAL")
         con.execute("PRAGMA journal_size_limit = 67108864")
@@ -141,6 +143,16 @@ class Database:
             except BaseException:
                 con.execute("ROLLBACK")
                 raise
+
+    def _make_shrinkable(self, con: sqlite3.Connection) -> None:
+        """Rewrite a migrated file once, so that it gives space back ever after."""
+        try:
+            con.execute("PRAGMA journal_mode = DELETE")
+            con.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            con.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            # The data are whole without it; the next start tries again.
+            log.warning("%s could not be vacuumed: %s", self.path, error)
 
     @contextmanager
     def transaction(self, *, data: bool = False) -> Iterator[sqlite3.Connection]:

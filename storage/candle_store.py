@@ -18,6 +18,7 @@ from candles import (
     STORED_TIMEFRAMES,
     CandleColumns,
     Ints,
+    base_timeframe,
     canonical_timeframe,
     fold_ticks,
     roll_up,
@@ -64,7 +65,7 @@ def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None
             in_order.append(i)
         else:
             all_rows = False
-            if state.kind != "made":
+            if ids[rows][0] >= 0:
                 _measure_disorder(con, symbol, state, ids[rows])
             _refold(con, symbol, times[rows], state)
         _advance(state, times[rows], ids[rows])
@@ -212,6 +213,20 @@ def newest_columns(
     ).fetchall()
     rows.reverse()
     return as_columns(rows)
+
+
+def ends(con: Any, symbol: str, timeframe: str) -> tuple[int, int] | None:
+    """Opens of the oldest and the newest candle of a timeframe, rolled up or imported."""
+    length = timeframe_ms(timeframe)
+    found: list[int] = []
+    for name in {base_timeframe(timeframe), canonical_timeframe(timeframe)}:
+        for side in ("min", "max"):
+            (open_ms,) = con.execute(
+                f"SELECT {side}(timestamp) FROM ohlc_data WHERE symbol = ? AND timeframe = ?",
+                (symbol, name),
+            ).fetchone()
+            found += [] if open_ms is None else [open_ms // length * length]
+    return (min(found), max(found)) if found else None
 
 
 def with_imported(

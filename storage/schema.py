@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 SCHEMA_VERSION = 1
@@ -46,7 +47,8 @@ CREATE TABLE symbols (
     low_water_id INTEGER,           -- set by retention: nothing is written below
     low_water_ms INTEGER,
     first_ms INTEGER,               -- the oldest print ever stored, retained or not
-    disorder_ms INTEGER NOT NULL DEFAULT 0  -- how far times fall back along growing ids
+    disorder_ms INTEGER NOT NULL DEFAULT 0, -- how far times fall back along growing ids
+    made_until_ms INTEGER           -- prints with made ids end here, those of the exchange follow
 ) WITHOUT ROWID;
 
 CREATE TABLE imported (
@@ -242,9 +244,17 @@ CREATE TABLE desk_tape (
 """
 
 
+_SCRIPTS = (TICKS, CANDLES, STATE, BOOKS)
+
+
+def table_names() -> set[str]:
+    """Every table of the present schema."""
+    return {name for script in _SCRIPTS for name in re.findall(r"CREATE TABLE (\w+)", script)}
+
+
 def create(con: Any) -> None:
     """Make every table in an empty database."""
-    for script in (TICKS, CANDLES, STATE, BOOKS):
+    for script in _SCRIPTS:
         run_script(con, script)
     con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

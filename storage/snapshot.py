@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -148,6 +148,19 @@ class Snapshot:
         """
         rows = tick_pages.page(self._con, symbol, start_ms, end_ms, limit, before_row)
         return pd.DataFrame(rows, columns=TICK_COLUMNS)
+
+    def iter_ticks(
+        self, symbol: str, start_ms: int | None, end_ms: int | None, *, chunk: int = 20_000
+    ) -> Iterator[list[tuple[str, float, float, int, int | None]]]:
+        """Every tick of ``[start_ms, end_ms)``, oldest first, in lists of at most ``chunk``.
+
+        Rows are (timestamp text, price, size, trade_id, is_buyer_maker).
+        """
+        return tape.iterate(self._con, symbol, start_ms or 0, end_ms, chunk)
+
+    def candle_ends(self, symbol: str, timeframe: str) -> tuple[int, int] | None:
+        """Opens of the oldest and the newest candle of a timeframe; None where there is none."""
+        return candle_store.ends(self._con, symbol, timeframe)
 
     def recent_ticks(self, symbol: str, start_ms: int, *, limit: int = 50_000) -> pd.DataFrame:
         """Ticks of a symbol since ``start_ms`` in tape order, the newest ``limit`` of them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
@@ -17,6 +17,8 @@ from ticks import IsoClock
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _NO_ID_ABOVE = 2**63 - 1
+# Beyond every time a tick may have.
+_LAST_MS = 10**13
 
 
 def text_ms(timestamp: str) -> int:
@@ -146,16 +148,45 @@ def tick_columns(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[Int
             "AND trade_id < ? AND timestamp >= ? AND timestamp < ? ORDER BY trade_id",
             (symbol, *ids, first, last),
         ).fetchall()
-        # The tape's order is time, then id; nearly always the ids alone give it already.
-        numbered.sort(key=itemgetter(0))
     made = con.execute(
         "SELECT timestamp, price, size FROM ticks WHERE symbol = ? AND trade_id < 0 "
         "AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, id",
         (symbol, first, last),
     ).fetchall()
-    rows = numbered or made
+    # The tape's order is time, then id; nearly always the rows are in it already.
+    rows = sorted(made + numbered, key=itemgetter(0))
     times = np.fromiter((text_ms(r[0]) for r in rows), np.int64, len(rows))
     return times, _column(rows, 1), _column(rows, 2)
+
+
+def iterate(
+    con: Any, symbol: str, start_ms: int, end_ms: int | None, chunk: int
+) -> Iterator[list[Any]]:
+    """Rows (timestamp, price, size, trade_id, is_buyer_maker) in tape order, a chunk at a time.
+
+    Prints without the exchange's ids come first: they are older than those with.
+    """
+    clock = IsoClock()
+    end_ms = _LAST_MS if end_ms is None else end_ms
+    first, last = clock(max(0, start_ms)), clock(max(0, end_ms))
+    select = "SELECT timestamp, price, size, trade_id, is_buyer_maker FROM ticks WHERE symbol = ?"
+    cursor = con.execute(
+        f"{select} AND trade_id < 0 AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, id",
+        (symbol, first, last),
+    )
+    while rows := cursor.fetchmany(chunk):
+        yield rows
+    ids = id_range(con, symbol, start_ms, end_ms)
+    if ids is None:
+        return
+    order = "timestamp, trade_id" if disorder_ms(con, symbol) else "trade_id"
+    cursor = con.execute(
+        f"{select} AND trade_id >= ? AND trade_id < ? AND timestamp >= ? AND timestamp < ? "
+        f"ORDER BY {order}",
+        (symbol, *ids, first, last),
+    )
+    while rows := cursor.fetchmany(chunk):
+        yield rows
 
 
 def _column(rows: Sequence[Sequence[float]], index: int) -> Floats:
@@ -164,16 +195,20 @@ def _column(rows: Sequence[Sequence[float]], index: int) -> Floats:
 
 def recent_frame(con: Any, symbol: str, start_ms: int, limit: int) -> pd.DataFrame:
     """Ticks since ``start_ms`` in tape order, at most the newest ``limit``."""
+    select = "SELECT timestamp, price, size, is_buyer_maker FROM ticks WHERE symbol = ? AND "
+    since, rows = IsoClock()(max(0, start_ms)), []
     first_id = id_at(con, symbol, start_ms)
-    condition, order = f"trade_id >= {first_id}", "trade_id DESC"
-    if first_id is None:
-        # A literal, not a parameter: only so is the partial index of made ids considered.
-        condition, order = "trade_id < 0", "timestamp DESC, id DESC"
-    rows = con.execute(
-        f"SELECT timestamp, price, size, is_buyer_maker FROM ticks WHERE symbol = ? "
-        f"AND {condition} AND timestamp >= ? ORDER BY {order} LIMIT ?",
-        (symbol, IsoClock()(max(0, start_ms)), limit),
-    ).fetchall()[::-1]
+    if first_id is not None:
+        rows = con.execute(
+            f"{select} trade_id >= ? AND timestamp >= ? ORDER BY trade_id DESC LIMIT ?",
+            (symbol, first_id, since, limit),
+        ).fetchall()
+    # Prints without the exchange's ids are older than those with.
+    rows += con.execute(
+        f"{select} trade_id < 0 AND timestamp >= ? ORDER BY timestamp DESC, id DESC LIMIT ?",
+        (symbol, since, limit - len(rows)),
+    ).fetchall()
+    rows.reverse()
     rows.sort(key=itemgetter(0))
     frame = pd.DataFrame(rows, columns=["timestamp", "price", "size", "is_buyer_maker"])
     frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True, format="ISO8601")

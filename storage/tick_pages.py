@@ -55,12 +55,12 @@ def page(
             # Retention has deleted it, and with it everything older.
             return []
     window = Window(max(0, start_ms or 0), _END_MS if end_ms is None else max(0, end_ms), limit)
-    kinds = con.execute(
-        "SELECT symbol, print_kind FROM symbols WHERE ?1 IS NULL OR symbol = ?1", (symbol,)
+    names = con.execute(
+        "SELECT symbol FROM symbols WHERE ?1 IS NULL OR symbol = ?1", (symbol,)
     ).fetchall()
     rows: list[Row] = []
-    for name, kind in kinds:
-        rows += _of_symbol(con, name, kind == "made", window, cursor)
+    for (name,) in names:
+        rows += _of_symbol(con, name, window, cursor)
     rows.sort(key=_place, reverse=True)
     return rows[:limit]
 
@@ -71,9 +71,7 @@ def _place(row: Row) -> tuple[str, str, int]:
     return row[_TIMESTAMP], row[_SYMBOL], key
 
 
-def _of_symbol(
-    con: Any, symbol: str, made: bool, window: Window, cursor: Row | None
-) -> Sequence[Row]:
+def _of_symbol(con: Any, symbol: str, window: Window, cursor: Row | None) -> Sequence[Row]:
     key = 2**63 - 1
     before = IsoClock()(window.end_ms - 1) if window.end_ms else ""
     if cursor is not None:
@@ -88,19 +86,21 @@ def _of_symbol(
     since = IsoClock()(window.start_ms)
     if window.end_ms <= window.start_ms:
         return []
-    if made:
-        return con.execute(
-            f"{_SELECT} WHERE symbol = ? AND trade_id < 0 AND timestamp >= ? AND timestamp <= ? "
-            "AND (timestamp, id) < (?, ?) ORDER BY timestamp DESC, id DESC LIMIT ?",
-            (symbol, since, before, before, key, window.limit),
-        ).fetchall()
+    rows = con.execute(
+        f"{_SELECT} WHERE symbol = ? AND trade_id < 0 AND timestamp >= ? AND timestamp <= ? "
+        "AND (timestamp, id) < (?, ?) ORDER BY timestamp DESC, id DESC LIMIT ?",
+        (symbol, since, before, before, key, window.limit),
+    ).fetchall()
     ids = tape.id_range(con, symbol, window.start_ms, window.end_ms)
     if ids is None:
-        return []
+        return rows
     # On a sound tape the order of ids is the order of time, and the index gives it for nothing.
     order = "timestamp DESC, trade_id DESC" if tape.disorder_ms(con, symbol) else "trade_id DESC"
-    return con.execute(
-        f"{_SELECT} WHERE symbol = ? AND trade_id >= ? AND trade_id < ? AND timestamp >= ? "
-        f"AND (timestamp, trade_id) < (?, ?) ORDER BY {order} LIMIT ?",
-        (symbol, *ids, since, before, key, window.limit),
-    ).fetchall()
+    return (
+        rows
+        + con.execute(
+            f"{_SELECT} WHERE symbol = ? AND trade_id >= ? AND trade_id < ? AND timestamp >= ? "
+            f"AND (timestamp, trade_id) < (?, ?) ORDER BY {order} LIMIT ?",
+            (symbol, *ids, since, before, key, window.limit),
+        ).fetchall()
+    )

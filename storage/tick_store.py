@@ -46,6 +46,7 @@ class SymbolState:
     first_ms: int | None = None
     disorder_ms: int = 0
     imported_until_ms: int = 0
+    made_until_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -125,11 +126,8 @@ def _above_low_water(con: Any, state: WriterState, batch: TickBatch) -> TickBatc
         if known is None:
             known = state.symbols[symbol] = _learn(con, symbol, batch.kind)
         if known.kind != batch.kind:
-            raise MixedPrints(
-                f"{symbol} holds prints of kind {known.kind!r} here; prints of kind "
-                f"{batch.kind!r} are counted differently and go into a database of their own."
-            )
-        limited = limited or known.low_water_ms is not None
+            _reconcile(con, symbol, known, batch.kind)
+        limited = limited or known.low_water_ms is not None or known.made_until_ms is not None
     if not limited:
         return batch
     columns = batch.arrays()
@@ -140,8 +138,36 @@ def _above_low_water(con: Any, state: WriterState, batch: TickBatch) -> TickBatc
     return batch if above.all() else batch.select(np.flatnonzero(above))
 
 
+def _reconcile(con: Any, symbol: str, known: SymbolState, kind: str) -> None:
+    """Let the exchange's prints follow on prints without ids; refuse every other mixture.
+
+    Whoever imported a file without ids, or comes from the earlier version, goes on live. The
+    prints without ids end there, so that no trade is in both.
+    """
+    if kind == "made" and known.made_until_ms is not None:
+        return
+    if known.kind != "made":
+        raise MixedPrints(
+            f"{symbol} holds prints of kind {known.kind!r} here; prints of kind "
+            f"{kind!r} are counted differently and go into a database of their own."
+        )
+    known.kind = kind
+    known.made_until_ms = 0 if known.last_ms is None else known.last_ms
+    con.execute(
+        "UPDATE symbols SET print_kind = ?, made_until_ms = ? WHERE symbol = ?",
+        (kind, known.made_until_ms, symbol),
+    )
+
+
 def _is_above(known: SymbolState, times_ms: Ints, ids: Ints) -> Any:
-    """Which prints of the symbol retention has not passed."""
+    """Which prints of the symbol retention has not passed, and no prints of another kind cover."""
+    above: Any = True
+    if known.made_until_ms is not None:
+        above = (times_ms <= known.made_until_ms) == (ids < 0)
+    return above & _is_retained(known, times_ms, ids)
+
+
+def _is_retained(known: SymbolState, times_ms: Ints, ids: Ints) -> Any:
     if known.low_water_ms is None:
         return True
     late_enough = times_ms >= known.low_water_ms
@@ -152,14 +178,14 @@ def _is_above(known: SymbolState, times_ms: Ints, ids: Ints) -> Any:
 
 def _learn(con: Any, symbol: str, kind: str) -> SymbolState:
     row = con.execute(
-        "SELECT print_kind, low_water_id, low_water_ms, first_ms, disorder_ms FROM symbols "
-        "WHERE symbol = ?",
+        "SELECT print_kind, low_water_id, low_water_ms, first_ms, disorder_ms, made_until_ms "
+        "FROM symbols WHERE symbol = ?",
         (symbol,),
     ).fetchone()
     if row is None:
         con.execute("INSERT INTO symbols (symbol, print_kind) VALUES (?, ?)", (symbol, kind))
-        row = (kind, None, None, None, 0)
-    stored_kind, low_water_id, low_water_ms, first_ms, disorder_ms = row
+        row = (kind, None, None, None, 0, None)
+    stored_kind, low_water_id, low_water_ms, first_ms, disorder_ms, made_until_ms = row
     last_id, last_ms = tape.last_print(con, symbol)
     if last_ms is not None:
         # The newest id need not be the latest print where times fall back along the ids.
@@ -174,6 +200,7 @@ def _learn(con: Any, symbol: str, kind: str) -> SymbolState:
         first_ms,
         disorder_ms,
         imported[0] if imported else 0,
+        made_until_ms,
     )
 
 
@@ -215,15 +242,16 @@ def prune(con: Any, symbol: str, before_ms: int, limit: int) -> int:
 def _doomed(con: Any, symbol: str, before_ms: int, limit: int) -> list[tuple[int]]:
     """Row ids of the oldest ticks before ``before_ms``, found without reading what is kept."""
     before = IsoClock()(before_ms)
-    ids = tape.id_range(con, symbol, 0, before_ms)
-    if ids is not None:
-        return con.execute(
-            "SELECT id FROM ticks WHERE symbol = ? AND trade_id >= ? AND trade_id < ? "
-            "AND timestamp < ? ORDER BY trade_id LIMIT ?",
-            (symbol, *ids, before, limit),
-        ).fetchall()
-    return con.execute(
+    doomed = con.execute(
         "SELECT id FROM ticks WHERE symbol = ? AND trade_id < 0 AND timestamp < ? "
         "ORDER BY timestamp LIMIT ?",
         (symbol, before, limit),
     ).fetchall()
+    ids = tape.id_range(con, symbol, 0, before_ms)
+    if ids is not None and len(doomed) < limit:
+        doomed += con.execute(
+            "SELECT id FROM ticks WHERE symbol = ? AND trade_id >= ? AND trade_id < ? "
+            "AND timestamp < ? ORDER BY trade_id LIMIT ?",
+            (symbol, *ids, before, limit - len(doomed)),
+        ).fetchall()
+    return doomed

@@ -275,9 +275,7 @@ def test_an_imported_candle_before_the_first_live_tick_stays(tmp_path):
 def test_an_import_after_retention_leaves_the_candles_that_ticks_made(tmp_path):
     minute = START_MS // 300_000 * 300_000
     with Database(tmp_path / "a.db") as db:
-        db.write(
-            batch_of([("btcusdt", minute + 1_000 * k, 50.0, 1.0, 1 + k) for k in range(1200)])
-        )
+        db.write(batch_of([("btcusdt", minute + 1_000 * k, 50.0, 1.0, 1 + k) for k in range(1200)]))
         while db.prune(minute + 900_000):
             pass
         before = all_candles(db)

@@ -1,0 +1,99 @@
+"""Out of the database and in again: nothing is lost, and no spreadsheet runs a cell."""
+
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import interchange.exporting as exporting
+from database import Database
+from errors import BadInput
+from interchange.exporting import csv_cell, export_candles, export_ticks
+from interchange.importing import import_file
+from ticks import Tick, TickBatch
+
+START_MS = 1_723_161_300_000
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "_CHUNK_ROWS", 700)
+    with Database(tmp_path / "a.db") as opened:
+        ticks = [
+            Tick("btcusdt", START_MS + 700 * k, 0.1 * k + 1e-7, 1 / (k + 3), 10**12 + k, k % 2 == 0)
+            for k in range(3000)
+        ]
+        opened.write(TickBatch.from_ticks(ticks))
+        plain = [Tick("-gold", START_MS + 40 * (k // 2), 5.0, 1.0) for k in range(1000)]
+        opened.write(TickBatch.from_ticks(plain))
+        yield opened
+
+
+def everything(db):
+    with db.snapshot() as snapshot:
+        frame = snapshot.ticks(limit=10**6).drop(columns="id")
+        kinds = {s.symbol: s.print_kind for s in snapshot.symbols()}
+    return frame.sort_values(list(frame.columns)).reset_index(drop=True), kinds
+
+
+def test_ticks_exported_as_csv_and_imported_are_the_same(db, tmp_path):
+    out = io.BytesIO()
+    assert export_ticks(db, out, ["btcusdt", "-gold", "none"]) == 4000
+    assert not out.closed
+    out.seek(0)
+    with Database(tmp_path / "b.db") as other:
+        assert import_file(other, out, name="ticks.csv").taken == 4000
+        pd.testing.assert_frame_equal(everything(other)[0], everything(db)[0], check_exact=True)
+        assert everything(other)[1] == everything(db)[1]
+    assert import_file(db, out, name="ticks.csv").duplicates == 4000
+
+
+def test_ticks_exported_as_parquet_are_those_of_the_csv(db):
+    table, text = io.BytesIO(), io.BytesIO()
+    window = {"start_ms": START_MS + 100_000, "end_ms": START_MS + 900_000}
+    count = export_ticks(db, table, ["btcusdt"], **window, file_format="parquet")
+    assert count == export_ticks(db, text, ["btcusdt"], **window)
+    frame = pd.read_parquet(io.BytesIO(table.getvalue()))
+    other = pd.read_csv(io.BytesIO(text.getvalue()), parse_dates=["timestamp"])
+    assert len(frame) == count == 1143
+    for column in ("symbol", "price", "size", "trade_id", "print_kind"):
+        assert frame[column].tolist() == other[column].tolist()
+    assert (frame["timestamp"] == other["timestamp"]).all()
+    assert frame["is_buyer_maker"].astype(int).tolist() == other["is_buyer_maker"].tolist()
+
+
+@pytest.mark.parametrize("timeframe", ["1s", "1min", "15min"])
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_candles_exported_are_those_stored(db, timeframe, file_format):
+    out = io.BytesIO()
+    count = export_candles(db, out, ["btcusdt"], timeframe, file_format=file_format)
+    raw = io.BytesIO(out.getvalue())
+    frame = pd.read_csv(raw) if file_format == "csv" else pd.read_parquet(raw)
+    with db.snapshot() as snapshot:
+        stored = snapshot.candles(["btcusdt"], timeframe, limit=10**6)
+    assert len(frame) == count == len(stored)
+    for column in ("open", "high", "low", "close", "volume"):
+        assert frame[column].tolist() == stored[column].tolist()
+    assert (pd.to_datetime(frame["timestamp"], utc=True) == stored["timestamp"]).all()
+
+
+def test_an_export_can_be_cut_to_a_window_and_cancelled(db):
+    out = io.BytesIO()
+    window = {"start_ms": START_MS + 60_500, "end_ms": START_MS + 180_001}
+    assert export_candles(db, out, ["btcusdt"], "1min", **window) == 2
+    assert export_candles(db, io.BytesIO(), ["btcusdt"], "1s", cancelled=lambda: True) == 0
+    assert export_candles(db, io.BytesIO(), ["none"], "1s") == 0
+    with pytest.raises(BadInput, match="'xls' is not a format"):
+        export_ticks(db, out, ["btcusdt"], file_format="xls")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "=cmd|'/c calc'!A0"])
+def test_text_that_a_spreadsheet_would_run_is_neutralised(text):
+    assert csv_cell(text).lstrip('"').startswith("'")
+
+
+@given(st.floats(allow_nan=False) | st.integers())
+def test_numbers_stay_numbers(number):
+    assert type(number)(csv_cell(number)) == number
