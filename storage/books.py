@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from storage.tape import text_ms
+from storage.tape import text_ms, tick_columns
 
 JOURNAL_COLUMNS = [
     "seq", "kind", "time_ms", "symbol", "pair_id", "quantity", "price", "fee", "slippage",
@@ -83,6 +83,14 @@ def prints_after(con: Any, row: int, limit: int) -> list[TapePrint]:
         TapePrint(i, s, text_ms(at), price, trade, None if maker is None else bool(maker))
         for i, s, at, price, trade, maker in rows
     ]
+
+
+def prices_between(
+    con: Any, symbol: str, start_ms: int, end_ms: int
+) -> tuple[list[int], list[float]]:
+    """Times and prices of a symbol's prints in ``[start_ms, end_ms)``, in order."""
+    times, prices, _ = tick_columns(con, symbol, max(0, start_ms), end_ms)
+    return times.tolist(), prices.tolist()
 
 
 def is_same_tape(con: Any, position: TapePosition) -> bool:
@@ -270,6 +278,13 @@ def add_round_trips(con: Any, account: str, trips: Sequence[tuple[int, Mapping[s
         "INSERT OR IGNORE INTO round_trips (account, number, body, closed_ms) VALUES (?, ?, ?, ?)",
         [(account, number, _json(body), body["closed_ms"]) for number, body in trips],
     )
+
+
+def round_trip_count(con: Any, account: str) -> int:
+    """How many closed trades are stored."""
+    return con.execute("SELECT count(*) FROM round_trips WHERE account = ?", (account,)).fetchone()[
+        0
+    ]
 
 
 def round_trips(con: Any, account: str, *, limit: int = 100_000) -> list[dict[str, Any]]:
