@@ -466,3 +466,6 @@ def _translated(path: Path) -> Iterator[None]:
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise NotADatabase(f"{path} is not a sound SQLite database: {text}.") from error
         raise DatabaseError(f"{path}: {text}.") from error
+    except OverflowError as error:
+        # Such as an id that no exchange gives: 64 bits hold every one that is real.
+        raise DatabaseError(f"{path}: a whole number is too large to be stored.") from error

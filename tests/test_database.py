@@ -254,6 +254,12 @@ def test_a_failure_inside_a_transaction_leaves_nothing(db):
         assert snapshot.version == 0
 
 
+def test_a_number_too_large_is_said_and_leaves_nothing(db):
+    with pytest.raises(DatabaseError, match="too large"):
+        db.write(batch([1, 2**64]))
+    assert db.write(batch([1, 2])).inserted == 2
+
+
 def test_the_version_rises_with_market_data_alone(db):
     db.put("health", "feed", {"state": "live"})
     db.acquire_lease("feed", "a", "A")
