@@ -69,7 +69,7 @@ def panels(
                 rows.append((panel, kind))
                 heights.append(height)
                 titles.append({"candles": panel.symbol.upper(), "rsi": "RSI 14"}.get(kind, ""))
-    layout = stacked(heights, titles=titles, gap=min(0.045, 0.3 / max(len(rows), 1)))
+    layout = stacked(heights or [1.0], titles=titles, gap=min(0.045, 0.3 / max(len(rows), 1)))
     data: list[Trace] = []
     for number, (panel, kind) in enumerate(rows, start=1):
         if kind == "candles":

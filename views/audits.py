@@ -30,7 +30,7 @@ def run_audit(
     settings = settings_of(ask, given.rules)
     full = run_pair(given.candles, settings, gaps=given.gaps)
     n = len(given.candles)
-    least = max(ask.z_window, ask.hedge_window) + 10
+    least = ask.z_window + ask.hedge_window + 5
     cuts = np.unique(np.linspace(min(least, n - 1), n - 1, _CUTS).astype(int))
     for done, cut in enumerate(cuts):
         told(done / len(cuts), f"{done} of {len(cuts)} cuts")

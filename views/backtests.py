@@ -298,7 +298,12 @@ def _uncertainty(result: Any, length_ms: int) -> tuple[tuple[str, str, str], ...
         b = bootstrap_intervals(result.returns, _YEAR_MS / length_ms)
         how = f"Stationary bootstrap, {b.samples:,} samples, blocks of {b.block:.0f} candles."
         s, r = b.sharpe, b.total_return
-        rows.append(("Sharpe, 95 %", f"{s.low:.2f} to {s.high:.2f}", how))
+        withheld = result.figures.sharpe.reason
+        rows.append(
+            ("Sharpe, 95 %", "–", withheld)
+            if withheld
+            else ("Sharpe, 95 %", f"{s.low:.2f} to {s.high:.2f}", how)
+        )
         rows.append(("Return, 95 %", f"{percent(r.low)} to {percent(r.high)}", how))
     except PlatformError as problem:
         rows.append(("Sharpe, 95 %", "–", str(problem)))
