@@ -82,17 +82,24 @@ def fill_gram(
     levels[t]·diffs[t − j], over t = start … the end; ``row`` is the matrix's first row.
     """
     n = diffs.shape[0]
+    # What comes in at the beginning and goes out at the end when a column moves one step back.
+    gained, lost = np.empty(n_lags + 1), np.empty(n_lags + 1)
     for j in range(n_lags + 1):
         gram[0, j] = row[j]
+        # The target does not move: place 0 is not used.
+        gained[j] = diffs[start - j] if j else 0.0
+        lost[j] = diffs[n - j] if j else 0.0
     for i in range(1, n_lags + 1):
-        first, last = diffs[start - i], diffs[n - i]
-        for j in range(i, n_lags + 1):
-            gram[i, j] = gram[i - 1, j - 1] + first * diffs[start - j] - last * diffs[n - j]
+        first, last = gained[i], lost[i]
+        before, now = gram[i - 1, i - 1 : n_lags], gram[i, i : n_lags + 1]
+        come, go = gained[i:], lost[i:]
+        for j in range(now.shape[0]):
+            now[j] = before[j] + first * come[j] - last * go[j]
     cross[0] = level_target
     for j in range(n_lags):
-        gained = levels[start - 1] * diffs[start - 1 - j]
-        lost = levels[n - 1] * diffs[n - 1 - j]
-        cross[j + 1] = cross[j] + gained - lost + gram[1, j + 1]
+        come_level = levels[start - 1] * gained[j + 1]
+        go_level = levels[n - 1] * lost[j + 1]
+        cross[j + 1] = cross[j] + come_level - go_level + gram[1, j + 1]
 
 
 @njit(types.void(_i8, _i8, _matrix), cache=True, nogil=True)
@@ -278,10 +285,11 @@ def adf(
 
     lag_products(diffs, max_lag, max_lag, row)
     level_target = level_sum = level_square = 0.0
-    for t in range(max_lag, n_diffs):
-        level_target += levels[t] * diffs[t]
-        level_sum += levels[t]
-        level_square += levels[t] * levels[t]
+    common, targets = levels[max_lag:n_diffs], diffs[max_lag:n_diffs]
+    for t in range(common.shape[0]):
+        level_target += common[t] * targets[t]
+        level_sum += common[t]
+        level_square += common[t] * common[t]
 
     lag, value = max_lag, np.nan
     if criterion != FIXED:

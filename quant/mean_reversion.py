@@ -367,10 +367,11 @@ def _no_process(fit: _AR1, test: dict[str, Any], dt: float, confidence: float) -
     wanders = fit.slope >= 0.0
     unknown = Interval(math.nan, math.nan)
     names = ("kappa", "theta", "sigma", "kappa_se", "theta_se", "sigma_se", "stationary_std")
+    missing: dict[str, Any] = dict.fromkeys(names, math.nan)
     return OUFit(
         name="Ornstein–Uhlenbeck",
         **test,
-        **dict.fromkeys(names, math.nan),
+        **missing,
         verdict=(
             "The spread drifts away instead of reverting; no mean-reverting process fits."
             if wanders

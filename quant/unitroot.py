@@ -258,9 +258,9 @@ def _kpss_bandwidth(residuals: Array, lags: int | str) -> int:
         return min(schwert_lag(n), n - 1)
     if lags == "auto":
         pilot = int(n ** (2.0 / 9.0))
-        s0, s1 = residuals @ residuals / n, 0.0
+        s0, s1 = float(residuals @ residuals) / n, 0.0
         for lag in range(1, pilot + 1):
-            covariance = 2.0 * (residuals[lag:] @ residuals[:-lag]) / n
+            covariance = 2.0 * float(residuals[lag:] @ residuals[:-lag]) / n
             s0 += covariance
             s1 += lag * covariance
         gamma = 1.1447 * ((s1 / s0) ** 2) ** (1.0 / 3.0)
@@ -278,11 +278,11 @@ def long_run_variance(residuals: Array, bandwidth: int) -> float:
     Newey, W. K., West, K. D. (1987). Econometrica 55(3), eq. 5.
     """
     n = len(residuals)
-    total = residuals @ residuals
+    total = float(residuals @ residuals)
     for lag in range(1, bandwidth + 1):
         weight = 1.0 - lag / (bandwidth + 1.0)
-        total += 2.0 * weight * (residuals[lag:] @ residuals[:-lag])
-    return float(total / n)
+        total += 2.0 * weight * float(residuals[lag:] @ residuals[:-lag])
+    return total / n
 
 
 def phillips_perron(series: Any, trend: str = "c", lags: int | None = None) -> UnitRootResult:

@@ -76,7 +76,7 @@ def select(
         reasons = "; ".join(f"{symbol}: {reason}" for symbol, reason in list(dropped.items())[:5])
         raise BadInput(f"{WHAT} needs at least 2 usable symbols, found {len(keep)} ({reasons}).")
     values = values[:, keep]
-    complete = ~np.isnan(values).any(axis=1)
+    complete = np.logical_not(np.isnan(values).any(axis=1))
     values = values[complete]
     if len(values) < MIN_ROWS:
         raise InsufficientData(WHAT, MIN_ROWS, len(values))
@@ -93,7 +93,7 @@ def select(
         levels=table.mean(axis=1),
         volumes=known[keep],
         dropped=dropped,
-        rows_dropped=int(len(complete) - complete.sum()),
+        rows_dropped=int(np.count_nonzero(~complete)),
     )
 
 
