@@ -101,17 +101,29 @@ _OPEN, _REFUSED = -1, -2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _next_entries(z: Any, entries: Any, begin: Any, stop: Any) -> Any:
-    """For each threshold and candle, the first candle from there on beyond the threshold."""
-    out = np.empty((entries.size, stop - begin + 2), np.int32)
+def next_entries(z: Any, entries: Any) -> Any:
+    """For each threshold and candle, the first candle from there on beyond it, (a, n + 1) int32."""
+    n = z.size
+    out = np.empty((entries.size, n + 1), np.int32)
     for a in range(entries.size):
         row = out[a]
-        at = stop
-        row[stop - begin] = stop
-        row[stop - begin + 1] = stop
-        for i in range(stop - 1, begin - 1, -1):
+        at = n
+        row[n] = n
+        for i in range(n - 1, -1, -1):
             at = i if abs(z[i]) > entries[a] else at
-            row[i - begin] = at
+            row[i] = at
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def entry_slots(z: Any, smallest: Any) -> Any:
+    """A running number for each candle that could be an entry, (n + 1,) int32; last the count."""
+    out = np.empty(z.size + 1, np.int32)
+    count = 0
+    for i in range(z.size):
+        out[i] = count
+        count += abs(z[i]) > smallest
+    out[z.size] = count
     return out
 
 
@@ -139,13 +151,15 @@ def _walk_once(
     p: Any,
     exits: Any,
     end: Any,
+    closing: Any,
     fields: Any,
     follow: Any,
 ) -> Any:
     """Hold from the signal on candle i until the last exit; write a record at every exit.
 
     ``exits`` descend, so that each leaves no earlier than the one before. ``fields`` is
-    (exits, 7), ``follow`` (exits,): the candle after the exit's signal. False after ruin.
+    (exits, 7), ``follow`` (exits,): the candle after the exit's signal, or that it is still open
+    at ``end``, where it is closed if ``closing``. False after ruin.
     """
     lag = int(p[LAG])
     last = end - lag
@@ -171,7 +185,6 @@ def _walk_once(
     limit = high
     k = 0
     t = f
-    closing = p[CLOSE_END] != 0.0
     while t < end and k < exits.size:
         if closing and t == end - 1:
             break
@@ -239,9 +252,12 @@ def shared_grid(
     close1: Any,
     close2: Any,
     p: Any,
-    entries: Any,
     exits: Any,
     pairs: Any,
+    ahead: Any,
+    slots: Any,
+    fields: Any,
+    follow: Any,
     begin: Any,
     end: Any,
     totals: Any,
@@ -249,17 +265,21 @@ def shared_grid(
     """The grid on one z-score where size is a share of equity: each trade is walked once.
 
     What a position earns relative to the equity at its entry depends on the candle of the entry
-    and of the exit alone, so combinations share their trades: the path from an entry is walked
-    once, for all exits, and a combination is a hop from trade to trade over those records.
+    and of the exit alone, so combinations (and folds) share their trades: the path from an entry
+    is walked once, for all exits, and a combination is a hop from trade to trade over records.
 
     Parameters
     ----------
     p : (N_SETTINGS,) float64
         Everything but the thresholds; size by percent, no steps, no minima.
-    entries, exits : (a,), (b,) float64
-        Thresholds; exits descend.
+    exits : (b,) float64
+        Thresholds, descending.
     pairs : (k, 2) int64
-        Which of them make each combination.
+        Entry and exit threshold of each combination, as numbers.
+    ahead, slots
+        From `next_entries` and `entry_slots`.
+    fields, follow : (b, count, 7) float64; (b, count) int32, zeros at first
+        The records, filled in as they are needed and kept from call to call.
     totals : (k, N_TOTALS) float64
         Written; what the sweep does not sum up (fees, turnover …) is NaN.
 
@@ -269,54 +289,47 @@ def shared_grid(
         False where equity was used up on the way: `grid_loop` must do it.
     """
     lag = int(p[LAG])
-    stop = min(end - lag, end - 1) if p[CLOSE_END] != 0.0 else end - lag
-    ahead = _next_entries(z, entries, begin, stop)
-    smallest = entries.min()
-    slots = np.empty(stop - begin, np.int32)
-    count = 0
-    for i in range(begin, stop):
-        slots[i - begin] = count
-        count += abs(z[i]) > smallest
-    fields = np.empty((exits.size, count, 7))
-    follow = np.zeros((exits.size, count), np.int32)
+    last = end - lag
+    closing = p[CLOSE_END] != 0.0
+    stop = min(last, end - 1) if closing else last
     scratch = np.empty((exits.size, 7))
-    scratch_follow = np.empty(exits.size, np.int32)
+    then_of = np.empty(exits.size, np.int32)
     for k in range(pairs.shape[0]):
-        nexts, paths, after = ahead[pairs[k, 0]], fields[pairs[k, 1]], follow[pairs[k, 1]]
+        e = pairs[k, 1]
+        nexts, paths, after = ahead[pairs[k, 0]], fields[e], follow[e]
         growth = 1.0
         below = 1.0
         total, squares, worst = 0.0, 0.0, 0.0
         gains, losses = 0.0, 0.0
         trades, wins, exposed, refused = 0, 0, 0, 0
         opened = 0.0
-        i = nexts[0]
+        i = nexts[begin]
         while i < stop:
-            slot = slots[i - begin]
+            slot = slots[i]
             then = after[slot]
             if then == 0:
                 if not _walk_once(
-                    i,
-                    z,
-                    hedge,
-                    open1,
-                    open2,
-                    close1,
-                    close2,
-                    p,
-                    exits,
-                    end,
-                    scratch,
-                    scratch_follow,
-                ):
+                    i, z, hedge, open1, open2, close1, close2, p, exits, z.size, False, scratch,
+                    then_of,
+                ):  # fmt: skip
                     return False
                 fields[:, slot, :] = scratch
-                follow[:, slot] = scratch_follow
+                follow[:, slot] = then_of
                 then = after[slot]
             if then == _REFUSED:
                 refused += 1
-                i = nexts[i + 1 - begin]
+                i = nexts[i + 1]
                 continue
             path = paths[slot]
+            if then == _OPEN or then > last:
+                # Still held where this span ends: walked for itself, as far as there.
+                if not _walk_once(
+                    i, z, hedge, open1, open2, close1, close2, p, exits[e : e + 1], end, closing,
+                    scratch[:1], then_of[:1],
+                ):  # fmt: skip
+                    return False
+                path = scratch[0]
+                then = end if closing else _OPEN
             total += path[_SUM]
             squares += path[_SQUARES]
             worst = min(worst, min(path[_DRAWDOWN], below * path[_LOW] - 1.0))
@@ -336,7 +349,7 @@ def shared_grid(
             losses -= min(net, 0.0)
             if then >= stop:
                 break
-            i = nexts[then - begin]
+            i = nexts[then]
         out = totals[k]
         out[:] = math.nan
         out[T_EQUITY] = growth * p[EQUITY]

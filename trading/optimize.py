@@ -258,7 +258,8 @@ def _series_task(
         z = zscore_of(line.spread, window)
         full = full_arrays(candles, settings, line.hedge_ratio, *more)
         n = len(candles)
-        if full is None and sums is None and run_shared(candles, line, z, rows, 0, n, totals):
+        fast = full is None and sums is None and SharedTrades.fits(rows)
+        if fast and SharedTrades(candles, line, z, rows).run(0, n, totals):
             yield len(rows)
         else:
             yield from run_rows(candles, line, z, rows, 0, n, totals, sums, full)
@@ -266,44 +267,52 @@ def _series_task(
     return work
 
 
-def run_shared(
-    candles: PairCandles,
-    line: HedgeLine,
-    z: Array,
-    rows: Array,
-    begin: int,
-    end: int,
-    totals: Array,
-) -> bool:
-    """The grid with shared trades, where its conditions hold; else False and nothing is written.
+class SharedTrades:
+    """The trades that the combinations on one z-score share, walked when first needed.
 
-    Size is a share of equity, without steps and minima, and equity is never used up.
+    Use it where `fits` says so: size is a share of equity, without steps and minima.
     """
-    from kernels.sweep import shared_grid
 
-    p = rows[0]
-    rules = (col.STEP1, col.STEP2, col.MIN_QTY1, col.MIN_QTY2, col.MIN_NOTIONAL1, col.MIN_NOTIONAL2)
-    if p[col.SIZE_BY] != SIZE_CODES["percent"] or p[list(rules)].any():
-        return False
-    entries, first = np.unique(rows[:, col.ENTRY], return_inverse=True)
-    exits, second = np.unique(-rows[:, col.EXIT], return_inverse=True)
-    return bool(
-        shared_grid(
-            z,
-            line.hedge_ratio,
-            candles.open1,
-            candles.open2,
-            candles.close1,
-            candles.close2,
-            p,
-            entries,
-            -exits,
-            np.column_stack([first, second]),
-            begin,
-            end,
-            totals,
+    def __init__(self, candles: PairCandles, line: HedgeLine, z: Array, rows: Array) -> None:
+        from kernels import sweep as kernel
+
+        entries, first = np.unique(rows[:, col.ENTRY], return_inverse=True)
+        exits, second = np.unique(-rows[:, col.EXIT], return_inverse=True)
+        # Combinations with one exit after another read the same records.
+        self.order = np.argsort(second, kind="stable")
+        self.pairs = np.column_stack([first, second])[self.order]
+        self.exits = -exits
+        self.settings = rows[0]
+        self.prices = (z, line.hedge_ratio, candles.open1, candles.open2)
+        self.prices += (candles.close1, candles.close2)
+        slots = kernel.entry_slots(z, entries.min())
+        count = int(slots[-1])
+        self.table = (
+            kernel.next_entries(z, entries),
+            slots,
+            np.empty((exits.size, count, 7)),
+            np.zeros((exits.size, count), np.int32),
         )
-    )
+
+    @staticmethod
+    def fits(rows: Array) -> bool:
+        """Whether these settings can share trades."""
+        p = rows[0]
+        exact = [col.STEP1, col.STEP2, col.MIN_QTY1, col.MIN_QTY2]
+        exact += [col.MIN_NOTIONAL1, col.MIN_NOTIONAL2]
+        return bool(p[col.SIZE_BY] == SIZE_CODES["percent"] and not p[exact].any())
+
+    def run(self, begin: int, end: int, totals: Array) -> bool:
+        """Write the totals of all combinations over a span; False where equity was used up."""
+        from kernels.sweep import shared_grid
+
+        out = np.empty_like(totals)
+        if not shared_grid(
+            *self.prices, self.settings, self.exits, self.pairs, *self.table, begin, end, out
+        ):
+            return False
+        totals[self.order] = out
+        return True
 
 
 def run_rows(

@@ -257,7 +257,11 @@ class PairBacktest:
             [
                 self._time_ms(r[col.C_FILL_IN], None),
                 self._time_ms(more[:, 0], None),
-                self._time_ms(r[col.C_FILL_OUT][closed], r[col.C_FINE_OUT][closed]),
+                self._time_ms(
+                    r[col.C_FILL_OUT][closed],
+                    r[col.C_FINE_OUT][closed],
+                    r[col.C_REASON][closed] == Reason.FORCED,
+                ),
             ]
         )
         order = np.argsort(candle, kind="stable")
@@ -278,7 +282,7 @@ class PairBacktest:
         rates = np.zeros(len(c)) if self.funding is None else self.funding[leg - 1]
         leg_equity(candle, quantity, price, fee, opens, closes, rates, out)
 
-    def _time_ms(self, candle: Array, fine: Array | None) -> NDArray[np.int64]:
+    def _time_ms(self, candle: Array, fine: Array | None, forced: Any = False) -> NDArray[np.int64]:
         """Time of fills: the open for next-candle fills, the close for same-close ones."""
         c = self.candles
         at = np.maximum(candle, 0).astype(np.int64)
@@ -286,16 +290,17 @@ class PairBacktest:
         times = c.time_ms[at] + shift
         if fine is None:
             return times
-        if self.settings.close_at_end and shift == 0:
-            # A forced exit at the edge is filled at the last close.
-            times = np.where(candle == len(c) - 1, times + c.timeframe_ms, times)
+        if shift == 0:
+            # A forced exit at an edge is filled at the close.
+            times = np.where(forced, times + c.timeframe_ms, times)
         if self.fine is not None:
             inside = fine >= 0
             times[inside] = self.fine.time_ms[fine[inside].astype(np.int64)]
         return times
 
     def _times(self, candle: Array, fine: Array | None) -> pd.DatetimeIndex:
-        times = self._time_ms(candle, fine).view("datetime64[ms]").copy()
+        forced = self.rows[:, col.C_REASON] == Reason.FORCED
+        times = self._time_ms(candle, fine, forced).view("datetime64[ms]").copy()
         times[candle < 0] = np.datetime64("NaT")
         return pd.DatetimeIndex(times, tz="UTC")
 
