@@ -27,6 +27,7 @@ from ticks import clean_symbols
 
 if TYPE_CHECKING:
     from collector import BatchTickCollector
+    from desk import Desk
     from simulator.server import Exchange
     from simulator.truth import Truth
 
@@ -100,6 +101,7 @@ class Runtime:
         self._error: str | None = None
         self._exchange: Exchange | None = None
         self._collector: BatchTickCollector | None = None
+        self._desk: Desk | None = None
         self._wanted: list[str] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -196,6 +198,7 @@ class Runtime:
 
     def _collect(self, database: Database, symbols: list[str]) -> None:
         from collector import BatchTickCollector
+        from desk import Desk
 
         if self._source == "replay":
             database = self._fresh_replay()
@@ -206,6 +209,8 @@ class Runtime:
             if self._source == "replay":
                 options |= {"stream": exchange.market.kind, "backfill_minutes": 0}
         self._collector = BatchTickCollector(database, clock=self.now_ms, **options)
+        self._desk = Desk(database, self.now_ms)
+        self._desk.start(self._collector)
         self._collector.start(symbols)
         log.info("collecting %s from %s", ",".join(symbols), self._source)
 
@@ -268,6 +273,10 @@ class Runtime:
         collector, self._collector = self._collector, None
         if collector is not None:
             collector.stop()
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            # After the collector: what was stored last is looked at on the next start at latest.
+            desk.stop()
 
     def close(self) -> None:
         """Stop, and close the database and the simulated exchange."""
@@ -347,6 +356,9 @@ class Runtime:
         collector = self._collector
         if collector is not None:
             database.put("health", LEASE, collector.health())
+        desk = self._desk
+        if desk is not None:
+            database.put("health", "desk", desk.health())
 
     def _obey(self, database: Database) -> None:
         if self._collector is None:

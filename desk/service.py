@@ -95,6 +95,8 @@ class Desk:
         self._due: dict[str, float] = {}
         self._peaks: dict[str, float] = {}
         self._equity_ms = 0
+        self._stored_s = 0.0
+        self._ready, self._warming = threading.Event(), False
 
     # -- life --------------------------------------------------------------------------------
 
@@ -105,11 +107,17 @@ class Desk:
         self._stop.clear()
         self._feed = collector
         if collector is not None:
-            collector.on_batch(lambda batch: self._wake.set())
+            collector.on_batch(self._on_batch)
         self._spawn(self._run, "desk")
         if self._funding_rates is not None:
             self._spawn(self._fetch_funding, "desk-funding")
         self._courier.start()
+
+    def _on_batch(self, batch: Any) -> None:
+        """In the writer's thread: note that something was stored, and nothing else."""
+        if not self._stored_s:
+            self._stored_s = time.perf_counter()
+        self._wake.set()
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -145,7 +153,7 @@ class Desk:
             "auto_pairs": len(state.autos),
             "channels": [self.channels.describe(name) for name in self.channels.names],
             "turn_ms_p99": turns[int(0.99 * (len(turns) - 1))] if turns else None,
-            "behind_ms_p99": latency[int(0.99 * (len(latency) - 1))] if latency else None,
+            "stored_to_done_ms_p99": latency[int(0.99 * (len(latency) - 1))] if latency else None,
         }
 
     # -- the thread --------------------------------------------------------------------------
@@ -202,6 +210,7 @@ class Desk:
     def _follow(self) -> bool:
         """Take in the prints that were stored since, and store what they caused."""
         state = self._state
+        stored_s, self._stored_s = self._stored_s, 0.0
         with self._database.snapshot() as snapshot:
             prints = snapshot.books(books.prints_after, state.row, _PRINTS_A_TURN)
             stale = not prints and self._tape_began_again(snapshot)
@@ -211,12 +220,13 @@ class Desk:
         if prints:
             now_ms = self._clock()
             state.take(prints, now_ms)
-            self._latency_ms.append(float(now_ms - prints[-1].time_ms))
             pending = state.drain()
             now_s = time.monotonic()
             if pending or now_s >= self._due.get("position", 0.0):
                 self._due["position"] = now_s + _KEEP_POSITION_S
                 self._commit(pending)
+        if stored_s:
+            self._latency_ms.append((time.perf_counter() - stored_s) * 1000)
         return len(prints) == _PRINTS_A_TURN
 
     def _tape_began_again(self, snapshot: Snapshot) -> bool:
@@ -267,14 +277,34 @@ class Desk:
         self._learn_symbols(now_s)
         lag_ms = self._lag_ms()
         with self._database.snapshot() as snapshot:
-            watch.judge_closes(state, snapshot, now_ms)
             watch.judge_clock(state, snapshot, now_ms, self._peaks, lag_ms)
-            automatic.run_autos(state, snapshot, now_ms)
-            self._monitor_pairs(snapshot, now_ms)
+            if self._numbers_are_ready():
+                watch.judge_closes(state, snapshot, now_ms)
+                automatic.run_autos(state, snapshot, now_ms)
+                self._monitor_pairs(snapshot, now_ms)
         self._snapshot_equity(now_ms)
         pending = state.drain()
         if pending:
             self._commit(pending)
+
+    def _numbers_are_ready(self) -> bool:
+        """Whether what compiles on first use is compiled; it is begun beside, never waited for."""
+        if self._ready.is_set() or not watch.needs_numbers(self._state):
+            return True
+        if not self._threads:
+            watch.warm_up()
+            self._ready.set()
+        elif not self._warming:
+            self._warming = True
+            self._spawn(self._warm_up, "desk-warm")
+        return self._ready.is_set()
+
+    def _warm_up(self) -> None:
+        try:
+            watch.warm_up()
+        except Exception:  # the top of a thread: who needs the numbers then meets the cause
+            log.exception("warming up failed")
+        self._ready.set()
 
     def _learn_symbols(self, now_s: float) -> None:
         """The collector learns the exchange's rules after its start; so do we, now and then."""

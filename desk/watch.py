@@ -14,9 +14,12 @@ from desk.state import DeskState
 from storage import books
 from trading.alert_metrics import candles_needed, reading
 from trading.alerts import METRICS, AlertRule, Source
+from trading.auto import AutoSettings, signals_of
+from trading.candle_pair import PairCandles, frozen_array
 from trading.monitor import pair_health
 from trading.paper import PaperAccount
 from trading.paper_pairs import Pair
+from trading.signals import HedgePlan
 
 GRACE_MS = 1_500
 """How long after a candle's end its last prints may still come."""
@@ -123,6 +126,24 @@ def nearest_liquidation(account: PaperAccount) -> float:
     distances = [account.margin(p).distance for p in account.book.open_positions()]
     known = [d for d in distances if not math.isnan(d)]
     return min(known, default=math.nan)
+
+
+def needs_numbers(state: DeskState) -> bool:
+    """Whether anything is to be computed that compiles on first use."""
+    tests = any(r.metric == "cointegration" for r in state.engine.rules.values())
+    return tests or bool(state.autos) or bool(open_pairs(state))
+
+
+def warm_up() -> None:
+    """Compile what auto mode and the pair monitor use, on a few made-up candles."""
+    from quant.cointegration import engle_granger
+
+    steps = np.random.default_rng(1).normal(size=(2, 120)).cumsum(axis=1) + 100.0
+    engle_granger(steps[0], steps[1])
+    settings = AutoSettings("a", "b", hedge=HedgePlan("rolling", 20), z_window=20)
+    columns = [frozen_array(steps[k]) for k in (0, 1, 0, 1, 0, 1)]
+    times = np.arange(120, dtype=np.int64) * settings.length_ms
+    signals_of(PairCandles(times, *columns, settings.length_ms), settings)
 
 
 def open_pairs(state: DeskState) -> list[Pair]:
