@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from config import Config
 from database import Database
 from errors import BadInput, DatabaseError, PlatformError
+from retention import Retention
 from storage.lease import EXPIRY_MS
 from ticks import clean_symbols
 
@@ -37,7 +38,6 @@ SOURCES = ("live", "demo", "replay")
 LEASE = "collector"
 _BEAT_S = 1.0
 _RENEW_S = 3.0
-_RETENTION_S = 60.0
 _HEALTH_STALE_MS = 10_000
 
 
@@ -102,6 +102,7 @@ class Runtime:
         self._exchange: Exchange | None = None
         self._collector: BatchTickCollector | None = None
         self._desk: Desk | None = None
+        self._retention: Retention | None = None
         self._wanted: list[str] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -209,6 +210,9 @@ class Runtime:
             if self._source == "replay":
                 options |= {"stream": exchange.market.kind, "backfill_minutes": 0}
         self._collector = BatchTickCollector(database, clock=self.now_ms, **options)
+        if self._source != "replay":  # a recording is old by its own clock
+            self._retention = Retention(database, Config.DATA_RETENTION_HOURS)
+            self._retention.start(self.now_ms)
         self._desk = Desk(database, self.now_ms)
         self._desk.start(self._collector)
         self._collector.start(symbols)
@@ -273,6 +277,9 @@ class Runtime:
         collector, self._collector = self._collector, None
         if collector is not None:
             collector.stop()
+        retention, self._retention = self._retention, None
+        if retention is not None:
+            retention.stop()
         desk, self._desk = self._desk, None
         if desk is not None:
             # After the collector: what was stored last is looked at on the next start at latest.
@@ -320,7 +327,6 @@ class Runtime:
             self._renew: [0.0, _RENEW_S],
             self._publish: [0.0, _BEAT_S],
             self._obey: [0.0, _BEAT_S],
-            self._prune: [time.monotonic() + _RETENTION_S, _RETENTION_S],
         }
         while not stop.wait(_BEAT_S / 4):
             now = time.monotonic()
@@ -373,13 +379,6 @@ class Runtime:
                     database.answer(command.id, {"done": True})
                 except BadInput as error:
                     database.answer(command.id, {"done": False, "why": str(error)})
-
-    def _prune(self, database: Database) -> None:
-        # A recording is old by its own clock; only what grows day after day is pruned.
-        if self._collector is not None and self._source != "replay":
-            from retention import Retention
-
-            Retention(database, Config.DATA_RETENTION_HOURS).run_once(self.now_ms())
 
     # -- what the page asks ------------------------------------------------------------------
 
