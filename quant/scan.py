@@ -9,6 +9,7 @@ again with the lag chosen by AIC; that is shown beside and not used for the cont
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +152,7 @@ def scan_pairs(
     costs_bps: float = 6.0,
     entry_z: float = 2.0,
     fdr: float = 0.05,
-    lag: int = 1,
+    lag: int | None = None,
     windows: int = 4,
     retest: int = 50,
     max_cost_to_edge: float = 1.0,
@@ -181,8 +182,10 @@ def scan_pairs(
         Entry, in standard deviations of the spread: the reversion a trade expects.
     fdr : float
         False-discovery rate over the whole scan.
-    lag : int
-        The fixed lag of every test.
+    lag : int, optional
+        The one lag of every test; default ⌈4 (n / 100)^¼⌉ (Schwert 1989), 8 for 1,000 candles.
+        A lag of 1 is faster but finds too much: a price that is a walk plus noise that reverts
+        has changes with a longer memory (false finds of 7–9 % at a level of 5 %).
     windows : int
         Sub-windows for the stability of the hedge ratio, at least 2.
     retest : int
@@ -216,6 +219,7 @@ def scan_pairs(
     """
     universe = select(prices, volumes, min_volume, min_coverage, log_prices)
     n = universe.prices.shape[1]
+    lag = math.ceil(4.0 * (n / 100.0) ** 0.25) if lag is None else lag
     settings = ScanSettings(
         costs_bps, entry_z, fdr, lag, windows, retest, max_cost_to_edge,
         n / 8.0 if max_half_life is None else max_half_life, log_prices,
