@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from analytics import Analytics
-from benchmarks.report import Row, cpu_ms, header, table
+from benchmarks.report import Row, beside, cpu_ms, header, table
 
 LIBRARIES = (
     "numpy", "pandas", "scipy", "numba", "scikit-learn", "statsmodels", "filterpy", "arch",
@@ -104,9 +104,8 @@ def zscore_rows(quick: bool) -> list[Row]:
     at = rng.integers(window, n, 300)
     exact = [_exact_z(spread.iloc[i - window + 1 : i + 1].tolist()) for i in at]
     error, peer_error = (float(np.abs(z.iloc[at] - exact).max()) for z in (ours, theirs))
-    ours_ms = cpu_ms(lambda: Analytics.calculate_zscore(spread, window))
+    ours_ms, peer_ms = beside(lambda: Analytics.calculate_zscore(spread, window), peer)
     same = f"error {error:.0e}, pandas {peer_error:.0e}"
-    peer_ms = cpu_ms(peer)
     row = Row(f"rolling z {n:,}, window {window}", ours_ms, "pandas", peer_ms, 6, same)
     closer = error < peer_error
     return [Row(**{**row.__dict__, "reached": row.ok and closer})]
@@ -141,13 +140,12 @@ def resample_rows(quick: bool) -> list[Row]:
     rows = []
     for freq in ("1min", "1s"):
         same = _same_candles(Analytics.resample_ohlcv(strings, freq), peer(strings, freq))
-        strings_peer = cpu_ms(lambda freq=freq: peer(strings, freq), repeat=3)
         for kind, frame, target in (("strings", strings, 2.5), ("coded", coded, 8.0)):
-            work = _resampling(frame, freq)
             what = f"resample {n:,} ticks to {freq}, {kind}"
-            rows.append(Row(what, cpu_ms(work), "pandas, strings", strings_peer, target, same))
-        coded_peer = cpu_ms(lambda freq=freq: peer(coded, freq), repeat=3)
-        rows.append(Row(what, rows[-1].ours_ms, "pandas, coded", coded_peer, None, same))
+            ours, theirs = beside(_resampling(frame, freq), _peer(peer, strings, freq), 5)
+            rows.append(Row(what, ours, "pandas, strings", theirs, target, same))
+        ours, theirs = beside(_resampling(coded, freq), _peer(peer, coded, freq), 5)
+        rows.append(Row(what, ours, "pandas, coded", theirs, None, same))
     return rows
 
 
@@ -163,6 +161,10 @@ def interval_rows(quick: bool) -> list[Row]:
 
 def _resampling(frame: pd.DataFrame, freq: str) -> Callable[[], Any]:
     return lambda: Analytics.resample_ohlcv(frame, freq)
+
+
+def _peer(peer: Callable[..., Any], frame: pd.DataFrame, freq: str) -> Callable[[], Any]:
+    return lambda: peer(frame, freq)
 
 
 def _fitting(y: np.ndarray, x: np.ndarray, method: str) -> Callable[[], Any]:

@@ -70,6 +70,21 @@ def cpu_ms(work: Callable[[], object], repeat: int = 5, inner: int = 1) -> float
     return 1000 * statistics.median(times)
 
 
+def beside(
+    ours: Callable[[], object], peer: Callable[[], object], repeat: int = 7
+) -> tuple[float, float]:
+    """Median CPU times in ms of both, called by turns, so that a busy machine slows them alike."""
+    ours()
+    peer()
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeat):
+        for work, spent in zip((ours, peer), times, strict=True):
+            start = time.process_time()
+            work()
+            spent.append(time.process_time() - start)
+    return 1000 * statistics.median(times[0]), 1000 * statistics.median(times[1])
+
+
 def header(libraries: Sequence[str]) -> str:
     """The machine and the versions, one line each."""
     versions = []

@@ -1,7 +1,7 @@
-"""Rolling moments in one pass, anchored anew every window, so that they stay exact.
+"""Rolling moments in one pass, anchored anew every other window, so that they stay exact.
 
 A running sum of squares loses digits where the level is large beside the spread of the values.
-Here sums are of deviations from the mean of a recent window; they are taken afresh once per
+Here sums are of deviations from the mean of a recent window; they are taken afresh every other
 window, and any window whose variance is small beside what has passed through its sums is computed
 on its own in two passes. A window in which all values are equal has variance 0 exactly, and its
 z-score is NaN. A window that holds a NaN or an infinity gives NaN.
@@ -16,7 +16,7 @@ from kernels.types import F1, F1W, Floats, b1, f8, i8
 
 # Below this share of the largest sum of squares in a block a window is computed on its own.
 _SUSPICIOUS = 1e-3
-_SHORTEST_BLOCK = 64
+_SHORTEST_BLOCK = 128
 
 _Triple = types.UniTuple(f8, 3)
 
@@ -24,40 +24,38 @@ _Triple = types.UniTuple(f8, 3)
 # Sums may be reordered (and so vectorised): all terms of a flat window are zero in any order.
 @njit(_Triple(F1, i8, i8), cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 def _anchored(x: Floats, start: int, window: int) -> tuple[float, float, float]:
-    """First value, mean less first value, and sum of squares about the mean, in two passes."""
+    """The mean, rounded, and the sums of deviations from it and of their squares."""
     first = x[start]
     total = 0.0
     for k in range(start + 1, start + window):
         total += x[k] - first
-    mean = total / window
-    squares = 0.0
+    anchor = first + total / window
     rest = 0.0
+    squares = 0.0
     for k in range(start, start + window):
-        d = (x[k] - first) - mean
-        squares += d * d
+        d = x[k] - anchor
         rest += d
-    return first, mean, squares - rest * rest / window
+        squares += d * d
+    return anchor, rest, squares
 
 
-@njit(f8(F1, i8, i8, i8, f8, f8, F1W, F1W), cache=True, nogil=True, error_model="numpy")
+@njit(f8(F1, i8, i8, i8, f8, F1W, F1W), cache=True, nogil=True, error_model="numpy")
 def _slide(
     x: Floats,
     start: int,
     count: int,
     window: int,
     anchor: float,
-    total: float,
     sums: Floats,
     squares: Floats,
 ) -> float:
-    """Running sums about `anchor` for `count` windows, the first ending at `start`; their peak."""
+    """Running sums about `anchor` for `count` windows, and the largest of squares.
+
+    The first window ends at `start`, and its sums are in the first entries already.
+    """
     left = start - window
-    s1 = 0.0
-    for k in range(left + 1, start + 1):
-        s1 += x[k] - anchor
-    s2 = total + s1 * s1 / window
-    sums[0] = s1
-    squares[0] = s2
+    s1 = sums[0]
+    s2 = squares[0]
     peak = s2
     for k in range(1, count):
         a = x[start + k] - anchor
@@ -79,29 +77,28 @@ def _moments_run(
 
     With `as_z` their quotient goes into `centre` instead and `scale` is not touched.
     """
-    block = max(window, _SHORTEST_BLOCK)
+    block = max(2 * window, _SHORTEST_BLOCK)
     sums = np.empty(block)
     squares = np.empty(block)
     inverse = 1.0 / window
     freedom = 1.0 / (window - 1)
     for start in range(begin + window - 1, end, block):
         count = min(block, end - start)
-        first, shift, total = _anchored(x, start - window + 1, window)
-        anchor = first + shift
-        peak = _slide(x, start, count, window, anchor, total, sums, squares)
-        lowest = peak
+        anchor, sums[0], squares[0] = _anchored(x, start - window + 1, window)
+        peak = _slide(x, start, count, window, anchor, sums, squares)
+        floor = _SUSPICIOUS * peak
+        suspicious = 0
         for k in range(count):
             s = squares[k] - sums[k] * sums[k] * inverse
-            lowest = min(lowest, s)
+            suspicious += 1 if s < floor else 0
             sums[k] = (x[start + k] - anchor) - sums[k] * inverse
             squares[k] = s
-        floor = _SUSPICIOUS * peak
-        if lowest < floor:
+        if suspicious:
             for k in range(count):
                 if squares[k] < floor:
-                    first, shift, total = _anchored(x, start + k - window + 1, window)
-                    squares[k] = total
-                    sums[k] = (x[start + k] - first) - shift
+                    mean, rest, total = _anchored(x, start + k - window + 1, window)
+                    squares[k] = total - rest * rest * inverse
+                    sums[k] = (x[start + k] - mean) - rest * inverse
         if as_z:
             for k in range(count):
                 # 0 / 0 and 0 divided out of nothing both have to be NaN
