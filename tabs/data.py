@@ -57,51 +57,55 @@ def _summary(view: StoredView) -> None:
 
 
 def _ticks(ctx: Context) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", key="data-ticks-controls"):
+    controls = st.container(horizontal=True, vertical_alignment="bottom", key="data-ticks-controls")
+    with controls:
         symbol = _symbol(ctx, all_allowed=True, key="data-ticks-symbol")
-        _pager("data-ticks")
     key = _page_key("data-ticks", symbol)
     view = ctx.view(("ticks", symbol, key), lambda s: read_ticks(s, symbol, None, None, _PAGE, key))
+    with controls:
+        _pager("data-ticks", view.next_key)
     _page(view, "data-ticks", "No ticks are stored here.", "ticks", symbol)
     _summary(view)
 
 
 def _candles(ctx: Context) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", key="data-candles-controls"):
+    controls = st.container(
+        horizontal=True, vertical_alignment="bottom", key="data-candles-controls"
+    )
+    with controls:
         symbol = _symbol(ctx, all_allowed=False, key="data-candles-symbol")
         timeframe = st.selectbox(
             "Timeframe", CHART_TIMEFRAMES, index=CHART_TIMEFRAMES.index(ctx.settings.timeframe),
             key="data-candles-timeframe", width=140, persist_state="session",
         )  # fmt: skip
-        _pager("data-candles")
     key = _page_key("data-candles", (symbol, timeframe))
     view = ctx.view(
         ("candles", symbol, timeframe, key),
         lambda s: read_candles(s, symbol, timeframe, _PAGE, key),
     )
+    with controls:
+        _pager("data-candles", view.next_key)
     _page(view, "data-candles", "No candles are stored here.", "candles", symbol)
     _summary(view)
 
 
-def _pager(key: str) -> None:
-    """Newest and older; the keys of the pages seen are a stack."""
-    stack = st.session_state.setdefault(f"{key}-stack", [])
+def _pager(key: str, next_key: int | None) -> None:
+    """Newest, newer and older; where the pages seen begin is a stack."""
+    stack: list[int] = st.session_state[f"{key}-stack"]
     st.button("Newest", key=f"{key}-newest", on_click=stack.clear, disabled=not stack)
-    st.button(
-        "Newer", key=f"{key}-newer", on_click=lambda: stack and stack.pop(), disabled=not stack
-    )
+    st.button("Newer", key=f"{key}-newer", on_click=_newer, args=(stack,), disabled=not stack)
     st.button(
         "Older",
         key=f"{key}-older",
-        on_click=lambda: _older(key),
-        disabled=st.session_state.get(f"{key}-next") is None,
+        on_click=stack.append,
+        args=(next_key,),
+        disabled=next_key is None,
     )
 
 
-def _older(key: str) -> None:
-    next_key = st.session_state.get(f"{key}-next")
-    if next_key is not None:
-        st.session_state[f"{key}-stack"].append(next_key)
+def _newer(stack: list[int]) -> None:
+    if stack:
+        stack.pop()
 
 
 def _page_key(key: str, filters: Any) -> int | None:
@@ -114,7 +118,6 @@ def _page_key(key: str, filters: Any) -> int | None:
 
 
 def _page(view: StoredView, key: str, nothing: str, name: str, symbol: str | None) -> None:
-    st.session_state[f"{key}-next"] = view.next_key
     if not len(view.rows):
         widgets.empty(nothing, "Press Start in the sidebar, or import a file.")
         return

@@ -1,0 +1,178 @@
+"""What a user sees: landing, Start, every tab, on the demo market and on the recording."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+TABS = [
+    "Dashboard", "OHLC Charts", "Pair Analytics", "Scanner", "Backtest", "Statistics", "Portfolio",
+    "Alerts", "Data", "Health",
+]  # fmt: skip
+
+
+def running(visit, server, tab="Dashboard", **size):
+    """A page with the feed on and data on it."""
+    page = visit(server, **size)
+    page.open(tab)
+    page.start()
+    page.button("Stop").wait_for()
+    return page
+
+
+def wait_for_data(seen) -> None:
+    """Wait until the dashboard's chart of the pair is drawn: the analytics are loaded."""
+    seen.charts("dashboard-pair").first.wait_for(timeout=150_000)
+
+
+def overflow(page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+def test_launch_start_and_live_prices_within_seconds(visit, demo_server, screenshots):
+    seen = visit(demo_server)
+    seen.open()
+    seen.button("Launch Dashboard").wait_for(timeout=60_000)
+    for step in ("1. Launch", "2. Choose a source", "3. Press Start", "4. Study a pair"):
+        seen.page.get_by_text(step).wait_for()
+    if screenshots:
+        seen.page.screenshot(path=screenshots / "landing.png")
+    seen.button("Launch Dashboard").click()
+    seen.start()
+    seen.page.locator(".st-key-tile-btcusdt [data-testid=stMetricValue]").wait_for(timeout=60_000)
+    wait_for_data(seen)
+    assert seen.page.get_by_text("SIMULATED DATA").first.is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("tab", TABS)
+def test_nothing_overflows_on_any_tab(visit, demo_server, tab, width, screenshots):
+    seen = running(visit, demo_server, tab, width=width, height=1100)
+    seen.page.get_by_text("SIMULATED DATA").first.wait_for()
+    seen.page.wait_for_timeout(4_000)
+    assert overflow(seen.page) <= 0
+    assert seen.page.get_by_text("could not be shown").count() == 0
+    assert seen.page.locator('[data-testid="stException"]').count() == 0
+    if tab == "Scanner":
+        seen.page.get_by_text("Pairs tested").wait_for(timeout=100_000)
+    if tab == "Backtest" and width == 1440:
+        seen.button("play_arrow Run backtest").click()
+        seen.charts("bt-equity-chart").first.wait_for(timeout=100_000)
+    if screenshots and width == 1440:
+        name = tab.lower().replace(" ", "_")
+        seen.page.wait_for_timeout(3_000)
+        seen.page.screenshot(path=screenshots / f"{name}.png")
+    if screenshots and width == 390 and tab == "Dashboard":
+        seen.page.screenshot(path=screenshots / "phone.png")
+
+
+@pytest.mark.parametrize(
+    ("tab", "key"),
+    [("Dashboard", "dashboard-pair"), ("OHLC Charts", "ohlc"), ("Pair Analytics", "pair-main")],
+)
+def test_charts_are_updated_in_place_and_the_last_point_advances(visit, demo_server, tab, key):
+    seen = running(visit, demo_server, tab)
+    seen.charts(key).first.wait_for(timeout=150_000)
+    page = seen.page
+    page.evaluate("document.querySelectorAll('.live-chart').forEach((n) => { n.marked = true; })")
+    shown = page.locator(".live-chart").count()
+    refreshes, values, before = 0, set(), seen.state(key)["draws"]
+    deadline = time.monotonic() + 220
+    while refreshes < 60 and time.monotonic() < deadline:
+        page.wait_for_timeout(300)
+        state = seen.state(key)
+        if state["draws"] != before:
+            refreshes, before = refreshes + 1, state["draws"]
+            values.add((state["lastX"], state["lastY"]))
+    assert refreshes >= 60
+    nodes = page.evaluate(
+        "[...document.querySelectorAll('.live-chart')].map((n) => Boolean(n.marked))"
+    )
+    assert nodes == [True] * shown, "no chart's node was replaced"
+    assert len(values) > 40, "the last point moves with the market"
+
+
+def test_zoom_is_kept_and_a_double_click_follows_again(visit, demo_server):
+    seen = running(visit, demo_server, "OHLC Charts")
+    chart = seen.charts("ohlc").first
+    chart.wait_for(timeout=100_000)
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    x, y = box["x"] + box["width"] * 0.5, box["y"] + 120
+    seen.page.mouse.move(x, y)
+    seen.page.mouse.down()
+    seen.page.mouse.move(x + 160, y, steps=6)
+    seen.page.mouse.up()
+    seen.page.wait_for_timeout(1_500)
+    moved = chart.evaluate("(n) => n._fullLayout.xaxis.range")
+    draws = int(seen.state("ohlc")["draws"])
+    assert seen.state("ohlc")["following"] == "false"
+    while int(seen.state("ohlc")["draws"]) < draws + 3:
+        seen.page.wait_for_timeout(300)
+    assert chart.evaluate("(n) => n._fullLayout.xaxis.range") == moved
+    seen.page.mouse.dblclick(x, y)
+    seen.page.wait_for_timeout(1_500)
+    assert seen.state("ohlc")["following"] == "true"
+
+
+def test_typed_text_scroll_and_open_menus_survive_refreshes(visit, demo_server):
+    seen = running(visit, demo_server, "Data")
+    seen.page.get_by_text("Import", exact=True).first.click()
+    field = seen.page.get_by_label("Symbol, where the file does not say")
+    field.wait_for()
+    field.press_sequentially("sol", delay=50)
+    seen.page.wait_for_timeout(4_000)
+    assert field.input_value() == "sol"
+    field.press_sequentially("usdt", delay=50)
+    assert field.input_value() == "solusdt"
+    seen.button("delete Clear data keyboard_arrow_down").or_(
+        seen.page.get_by_role("button", name="Clear data")
+    ).first.click()
+    seen.page.get_by_text("Settings and saved runs stay").wait_for()
+    seen.page.wait_for_timeout(3_000)
+    assert seen.page.get_by_text("Settings and saved runs stay").is_visible()
+
+
+def test_a_link_opens_its_tab_and_a_tab_writes_the_link(visit, demo_server):
+    seen = running(visit, demo_server, "Health")
+    seen.page.get_by_text("Writer, median").wait_for()
+    seen.go("Data")
+    seen.page.wait_for_url("**tab=Data**")
+
+
+def test_the_first_paint_of_a_warm_server_is_quick(visit, demo_server):
+    running(visit, demo_server).page.wait_for_timeout(3_000)
+    times = []
+    for _ in range(3):
+        seen = visit(demo_server)
+        began = time.perf_counter()
+        seen.open()
+        seen.button("Launch Dashboard").wait_for()
+        times.append(time.perf_counter() - began)
+    # The target of 1.5 s is measured by benchmarks/dashboard.py; a test on a shared machine only
+    # guards against an order of magnitude.
+    assert min(times) < 15
+
+
+def test_stop_and_start_again_keeps_everything(visit, demo_server):
+    seen = running(visit, demo_server)
+    wait_for_data(seen)
+    seen.button("Stop").click()
+    seen.page.locator(".st-key-header").get_by_text("stopped").wait_for()
+    seen.page.reload()
+    seen.page.locator(".st-key-tile-btcusdt [data-testid=stMetricValue]").wait_for()
+    seen.start()
+    seen.page.locator(".st-key-header").get_by_text("live").wait_for()
+
+
+def test_the_recording_reaches_the_screen(visit, replay_server, screenshots):
+    seen = running(visit, replay_server, "OHLC Charts")
+    seen.charts("ohlc").first.wait_for(timeout=100_000)
+    seen.page.wait_for_timeout(15_000)
+    state = seen.state("ohlc")
+    assert int(state["points"]) > 5
+    assert 50_000 < float(state["lastY"]) < 70_000
+    assert seen.page.get_by_text("replay of a recording").first.is_visible()
+    if screenshots:
+        seen.page.screenshot(path=screenshots / "replay.png")

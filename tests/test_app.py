@@ -1,0 +1,243 @@
+"""The page without a browser: every tab, with no symbol's data, one, two and twenty symbols."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import runtime as runtime_module
+from config import Config
+from database import Database
+from simulator.prices import PlantedTape
+from tabs import shell
+from tabs.context import forget_views
+from ticks import TickBatch
+from views import warm
+
+APP = str(Path(__file__).resolve().parents[1] / "app.py")
+TABS = [
+    "Dashboard", "OHLC Charts", "Pair Analytics", "Scanner", "Backtest", "Statistics", "Portfolio",
+    "Alerts", "Data", "Health",
+]  # fmt: skip
+TWO = ["btcusdt", "ethusdt"]
+TWENTY = [
+    *TWO, "solusdt", "bnbusdt", "xrpusdt", "linkusdt", "adausdt", "dogeusdt", "trxusdt", "xlmusdt",
+    "avaxusdt", "ltcusdt", "dotusdt", "suiusdt", "nearusdt", "aptusdt", "uniusdt", "filusdt",
+    "arbusdt", "opusdt",
+]  # fmt: skip
+
+
+def fill(path: Path, symbols: list[str], minutes: int) -> None:
+    """A database with the newest minutes of the demo market."""
+    tape, now_ms = PlantedTape(), time.time_ns() // 1_000_000
+    with Database(path) as database:
+        for symbol in symbols:
+            t = tape.trades_between(symbol, now_ms - minutes * 60_000, now_ms)
+            database.write(
+                TickBatch(
+                    "aggTrade",
+                    [symbol] * len(t),
+                    t.time_ms.tolist(),
+                    t.price.tolist(),
+                    t.quantity.tolist(),
+                    t.id.tolist(),
+                    t.is_buyer_maker.tolist(),
+                )
+            )
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Files with no, one, two and twenty symbols."""
+    folder = tmp_path_factory.mktemp("stored")
+    files = {n: folder / f"{n}.db" for n in (0, 1, 2, 20)}
+    fill(files[0], [], 1)
+    fill(files[1], TWO[:1], 130)
+    fill(files[2], TWO, 130)
+    fill(files[20], TWENTY, 8)
+    warm.begin()
+    assert warm.wait(200)
+    return files
+
+
+@pytest.fixture
+def open_app(stored, tmp_path, monkeypatch) -> Iterator:
+    """A function that opens the page on one of the files, as the demo market."""
+    monkeypatch.setattr(Config, "DB_PATH", str(tmp_path / "t.db"))
+    monkeypatch.setattr(Config, "DATA_SOURCE", "demo")
+    monkeypatch.setattr(runtime_module, "_runtime", None)
+    forget_views()
+
+    def opened(symbols: int, tab: str | None = None, **settings: object) -> AppTest:
+        shutil.copy(stored[symbols], tmp_path / "t_demo.db")
+        if symbols == 20:
+            settings |= {"symbols": TWENTY}
+        if symbols == 1:
+            settings |= {"symbols": TWO[:1]}
+        if settings:
+            runtime_module.get_runtime().save_settings(settings)
+        app = AppTest.from_file(APP, default_timeout=60)
+        if tab is not None:
+            app.query_params["tab"] = tab
+        return app.run()
+
+    yield opened
+    if runtime_module._runtime is not None:
+        runtime_module._runtime.close()
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.error, *app.warning, *app.info, *app.title]
+    return "\n".join(str(p.value) for p in parts)
+
+
+def assert_healthy(app: AppTest) -> None:
+    assert not app.exception, app.exception
+    assert "could not be shown" not in texts(app)
+
+
+def test_the_landing_page_has_its_button_and_four_steps(open_app):
+    app = open_app(0)
+    assert_healthy(app)
+    assert [b.label for b in app.button] == ["Launch Dashboard"]
+    for step in ("1. Launch", "2. Choose a source", "3. Press Start", "4. Study a pair"):
+        assert step in texts(app)
+    app.button(key="launch").click().run()
+    assert_healthy(app)
+    labels = [b.label for b in app.sidebar.button]
+    assert "Start" in labels and "Stop" in labels
+
+
+def test_the_tabs_are_labelled_as_promised(open_app):
+    assert list(shell.TABS) == TABS
+    app = open_app(2, "Dashboard")
+    assert [t.label for t in app.tabs] == TABS
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("symbols", [0, 1, 2, 20])
+def test_every_tab_shows_itself_whatever_is_stored(open_app, tab, symbols):
+    app = open_app(symbols, tab)
+    assert_healthy(app)
+    assert "SIMULATED DATA" in texts(app)
+
+
+def test_with_nothing_stored_the_page_says_what_to_do_next(open_app):
+    assert "Press Start" in texts(open_app(0, "Dashboard"))
+
+
+def test_a_number_that_cannot_be_computed_is_a_dash_with_the_reason(open_app):
+    app = open_app(20, "Dashboard")
+    zscore = next(m for m in app.metric if m.label == "Z-score")
+    assert zscore.value == "–"
+    assert "more closed candles" in zscore.help
+
+
+def test_the_pair_has_a_zscore_on_two_hours_of_data(open_app):
+    app = open_app(2, "Dashboard")
+    zscore = next(m for m in app.metric if m.label == "Z-score")
+    assert -6 < float(zscore.value) < 6
+
+
+@pytest.mark.parametrize("method", ["huber", "tls", "rolling_ols", "kalman"])
+def test_every_regression_gives_the_pair_page_its_charts(open_app, method):
+    app = open_app(2, "Pair Analytics", method=method)
+    assert_healthy(app)
+    assert "cannot be analysed" not in texts(app)
+    assert len(app.get("bidi_component")) >= 3
+
+
+def test_rebased_candles_and_every_line_can_be_chosen(open_app):
+    app = open_app(2, "OHLC Charts")
+    assert_healthy(app)
+    app.session_state["ohlc-lines"] = list(
+        ("MA 20", "MA 50", "Bollinger bands", "VWAP", "RSI", "Volume")
+    )
+    assert_healthy(app.run())
+    app.session_state["ohlc-mode"] = "rebased"
+    assert_healthy(app.run())
+    app.session_state["ohlc-symbols"] = []
+    app.run()
+    assert "No symbol is chosen" in texts(app)
+
+
+@pytest.mark.parametrize("shown", ["Ticks", "Candles", "Gap ledger", "Import", "Export"])
+def test_every_part_of_the_data_page_shows_itself(open_app, shown):
+    app = open_app(2, "Data")
+    app.session_state["data-shown"] = shown
+    assert_healthy(app.run())
+
+
+def test_ticks_are_paged_back_and_forth(open_app):
+    app = open_app(2, "Data")
+    first = app.dataframe[0].value["id"].iloc[0]
+    app.button(key="data-ticks-older").click().run()
+    assert app.dataframe[0].value["id"].iloc[0] == first - 200
+    app.button(key="data-ticks-newer").click().run()
+    assert app.dataframe[0].value["id"].iloc[0] == first
+
+
+@pytest.mark.parametrize("shown", ["Run", "Sweep", "Walk-forward", "Look-ahead audit"])
+def test_each_kind_of_backtest_ends_in_a_result(open_app, shown):
+    app = open_app(2, "Backtest")
+    app.session_state["bt-shown"] = shown
+    app.session_state["bt-window"] = 15
+    app.session_state["bt-hedge-window"] = 25
+    app.run()
+    key = {"Run": "bt-run", "Sweep": "bt-sweep", "Walk-forward": "bt-walk"}.get(shown, "bt-audit")
+    app.button(key=key).click().run()
+    job = app.session_state[f"job-{ {'bt-run': 'backtest'}.get(key, key[3:]) }"]
+    deadline = time.monotonic() + 100
+    while not job.done and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert job.done
+    assert job.error is None
+    assert_healthy(app.run())
+
+
+def test_a_backtest_on_too_few_candles_is_a_sentence(open_app):
+    app = open_app(2, "Backtest")
+    app.button(key="bt-run").click().run()
+    job = app.session_state["job-backtest"]
+    while not job.done:
+        time.sleep(0.1)
+    app.run()
+    assert "needs at least" in texts(app)
+
+
+def test_a_typed_symbol_that_cannot_be_one_is_a_sentence_and_the_others_stay(open_app):
+    app = open_app(2, "Dashboard")
+    app.session_state["symbols"] = ["btcusdt", "<script>alert(1)</script>"]
+    app.run()
+    assert_healthy(app)
+
+
+def test_settings_are_remembered_for_the_next_session(open_app):
+    app = open_app(2, "Dashboard")
+    app.sidebar.selectbox(key="timeframe").select("5s").run()
+    assert runtime_module.get_runtime().load_settings()["timeframe"] == "5s"
+    again = AppTest.from_file(APP, default_timeout=60)
+    again.query_params["tab"] = "Health"
+    assert again.run().sidebar.selectbox(key="timeframe").value == "5s"
+
+
+def test_clearing_asks_and_then_deletes(open_app):
+    app = open_app(2, "Dashboard")
+    app.button(key="clear").click().run()
+    assert_healthy(app)
+    with runtime_module.get_runtime().database.snapshot() as snapshot:
+        assert snapshot.count("ticks") == 0
+
+
+def test_a_database_that_is_none_is_a_sentence(open_app, tmp_path):
+    (tmp_path / "t_demo.db").write_text("this is no database, it only looks like a file" * 10)
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["tab"] = "Dashboard"
+    app.run()
+    assert not app.exception
+    assert "not a SQLite database" in texts(app)
