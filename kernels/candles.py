@@ -11,12 +11,12 @@ _MISSING = np.iinfo(np.int64).min
 
 
 @njit(
-    types.Tuple((I1W, I1W, I1W, F2W, i8, i8))(I1, I1, I1, F1, F1, i8, i8),
+    types.Tuple((I1W, I1W, I1W, F2W, i8, i8))(I1, I1, I1, F1, F1, I1, i8),
     cache=True,
     nogil=True,
 )
 def fold(
-    codes: Ints, times: Ints, ids: Ints, price: Floats, size: Floats, symbols: int, length: int
+    codes: Ints, times: Ints, ids: Ints, price: Floats, size: Floats, by_name: Ints, length: int
 ) -> tuple[Ints, Ints, Ints, Floats, int, int]:
     """Candles of ticks that are in order of time (and of id) within each symbol.
 
@@ -27,13 +27,15 @@ def fold(
     ids : int64 array of shape (n,) or (0,)
         What orders ticks of one time; empty for their order of arrival.
     price, size : float64 arrays of shape (n,)
-    symbols, length : int
-        How many symbols there are; how long a candle is in the unit of `times`.
+    by_name : int64 array
+        The symbols' numbers in the order in which they are to come out.
+    length : int
+        How long a candle is in the unit of `times`.
 
     Returns
     -------
     codes, opens, trades : int64 arrays of shape (m,)
-        In the order in which the candles began.
+        Sorted by symbol, then by time.
     columns : float64 array of shape (5, m)
         Open, high, low, close, volume.
     rejected : int
@@ -42,6 +44,7 @@ def fold(
         0 where a tick was older than one before it; the rest is then without meaning.
     """
     n = len(codes)
+    symbols = len(by_name)
     row_of = np.full(symbols, -1, dtype=np.int64)
     last_time = np.full(symbols, _MISSING, dtype=np.int64)
     last_id = np.full(symbols, _MISSING, dtype=np.int64)
@@ -88,8 +91,25 @@ def fold(
         rows[k, 3] = p
         rows[k, 4] += s
         trades[k] += 1
+    # those of one symbol are in order of time already: count, then place
+    place = np.zeros(symbols, dtype=np.int64)
+    for k in range(count):
+        place[out_code[k]] += 1
+    total = 0
+    for i in range(symbols):
+        total += place[by_name[i]]
+        place[by_name[i]] = total - place[by_name[i]]
+    sorted_code = np.empty(count, dtype=np.int64)
+    sorted_open = np.empty(count, dtype=np.int64)
+    sorted_trades = np.empty(count, dtype=np.int64)
     columns = np.empty((5, count))
     for k in range(count):
+        code = out_code[k]
+        at = place[code]
+        place[code] += 1
+        sorted_code[at] = code
+        sorted_open[at] = out_open[k]
+        sorted_trades[at] = trades[k]
         for j in range(5):
-            columns[j, k] = rows[k, j]
-    return out_code[:count], out_open[:count], trades[:count], columns, rejected, 1
+            columns[j, at] = rows[k, j]
+    return sorted_code, sorted_open, sorted_trades, columns, rejected, 1

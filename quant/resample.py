@@ -79,44 +79,37 @@ def resample_ohlcv(
     times = _integer_times(tick_df["timestamp"])
     price, size = _numbers(tick_df["price"]), _numbers(tick_df["size"])
     ids = _tie_breakers(tick_df)
-    folded, rejected = _fold(codes, times, ids, price, size, len(symbols), length_ms)
+    folded, rejected = _fold(codes, times, ids, price, size, symbols, length_ms)
     if not len(folded.opens_ms):
         raise InsufficientData(f"A candle ({rejected} of {len(tick_df)} ticks unusable)", 1, 0)
-    frame = _frame(_sorted(folded, symbols), symbols, length_ms, fill)
+    frame = _frame(folded, symbols, length_ms, fill)
     frame.attrs["rejected"] = rejected
     return frame
 
 
 def _fold(
-    codes: Ints, times: _Times, ids: Ints, price: Floats, size: Floats, symbols: int, length_ms: int
+    codes: Ints,
+    times: _Times,
+    ids: Ints,
+    price: Floats,
+    size: Floats,
+    symbols: pd.Index,
+    length_ms: int,
 ) -> tuple[_Candles, int]:
     from kernels import candles as kernel
 
     length = length_ms * times.per_ms
     stamps = times.values
-    folded = kernel.fold(codes, stamps, ids, price, size, symbols, length)
+    by_name = np.argsort(symbols.to_numpy(dtype=object)).astype(np.int64)
+    folded = kernel.fold(codes, stamps, ids, price, size, by_name, length)
     if not folded[5]:
         order = np.lexsort((ids, stamps)) if len(ids) else np.argsort(stamps, kind="stable")
         ids = ids[order] if len(ids) else ids
         folded = kernel.fold(
-            codes[order], stamps[order], ids, price[order], size[order], symbols, length
+            codes[order], stamps[order], ids, price[order], size[order], by_name, length
         )
     code, opens, trades, prices, rejected, _ = folded
     return _Candles(code, opens // times.per_ms, trades, prices), int(rejected)
-
-
-def _sorted(candles: _Candles, symbols: pd.Index) -> _Candles:
-    """By symbol in the order of text, then by time, in which those of one symbol are already."""
-    small = np.int16 if len(symbols) < 2**15 else np.int64  # NumPy sorts 16 bits by radix
-    rank = np.empty(len(symbols), dtype=small)
-    rank[np.argsort(symbols.to_numpy(dtype=object))] = np.arange(len(symbols), dtype=small)
-    order = np.argsort(rank[candles.codes], kind="stable")
-    return _Candles(
-        candles.codes[order],
-        candles.opens_ms[order],
-        candles.trades[order],
-        candles.prices[:, order],
-    )
 
 
 def _frame(candles: _Candles, symbols: pd.Index, length_ms: int, fill: bool) -> pd.DataFrame:
