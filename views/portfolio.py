@@ -1,0 +1,335 @@
+"""The paper account as of one snapshot: what is held, what it is worth, what was traded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from charts.backtest import equity_and_drawdown
+from charts.style import palette
+from storage import books
+from storage.books import AccountRow
+from storage.snapshot import Snapshot
+from trading.ledger import Position
+from trading.metrics import drawdown_curve, equity_figures, trade_figures
+from trading.paper_pairs import Pair, leg_risk
+from views.text import compact, duration, moment, number, percent
+
+MINUTE_MS = 60_000
+_BETA_CANDLES = 240
+_BENCHMARK = "btcusdt"
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioView:
+    """Everything that the tab shows of one account; money in the account's currency."""
+
+    version: int
+    last_ms: int | None
+    account: AccountRow
+    equity: float
+    unrealised: float
+    facts: list[tuple[str, str, str]]
+    positions: pd.DataFrame
+    pairs: list[PairLine]
+    exposure: pd.DataFrame
+    orders: pd.DataFrame
+    trades: pd.DataFrame
+    trade_facts: list[tuple[str, str, str]]
+    figure: dict[str, Any] | None
+    prices: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PairLine:
+    """One pair as one thing."""
+
+    id: str
+    title: str
+    state: str
+    pnl: float
+    legs: str
+    risk: str
+    warnings: tuple[str, ...]
+    health: str
+
+
+def accounts(snapshot: Snapshot) -> list[AccountRow]:
+    """Accounts in use."""
+    return snapshot.books(books.accounts)
+
+
+def read_portfolio(
+    snapshot: Snapshot, account: AccountRow, colour_blind_safe: bool = False
+) -> PortfolioView:
+    """Read one account."""
+    summaries = {s.symbol: s for s in snapshot.symbols()}
+    prices = {s: v.last_price for s, v in summaries.items() if v.last_price is not None}
+    rows = snapshot.books(books.positions, account.id, open_only=False)
+    every = [_position(row) for row in rows]
+    held = [p for p in every if p.quantity]
+    marks = {p.symbol: prices.get(p.symbol, p.entry_price) for p in held}
+    unrealised = math.fsum(p.unrealised(marks[p.symbol]) for p in held)
+    equity = account.cash + math.fsum(p.value(marks[p.symbol]) for p in held)
+    betas = _betas(snapshot, {p.symbol for p in held})
+    curve = snapshot.books(books.equity, account.id)
+    trades = snapshot.books(books.round_trips, account.id)
+    exposure = _exposure(held, marks, betas)
+    times = [v.last_ms for v in summaries.values() if v.last_ms is not None]
+    return PortfolioView(
+        snapshot.version,
+        max(times, default=None),
+        account,
+        equity,
+        unrealised,
+        _facts(account, equity, unrealised, exposure, every, curve),
+        _positions_frame(rows, marks),
+        _pair_lines(snapshot, account.id, every, prices),
+        exposure,
+        _orders_frame(snapshot.books(books.orders, account.id, limit=200)),
+        _trades_frame(trades),
+        _trade_facts(trades, curve, account),
+        _figure(curve, account, colour_blind_safe),
+        prices,
+    )
+
+
+def _position(row: Mapping[str, Any]) -> Position:
+    entry = row["entry_price"]
+    return Position(
+        row["symbol"], row["pair_id"], row["quantity"], math.nan if entry is None else entry,
+        row["realised"], row["fees"], row["funding"], row["opened_ms"],
+    )  # fmt: skip
+
+
+def _facts(
+    account: AccountRow, equity: float, unrealised: float, exposure: pd.DataFrame,
+    positions: list[Position], curve: pd.DataFrame,
+) -> list[tuple[str, str, str]]:  # fmt: skip
+    start = account.settings["starting_equity"]
+    peak = max([equity, start, *curve["equity"].tolist()])
+    gross = float(exposure["value"].abs().sum()) if len(exposure) else 0.0
+    known = exposure["beta value"].notna().all() if len(exposure) else True
+    beta = float(exposure["beta value"].sum()) / equity if len(exposure) and known else 0.0
+    fees = math.fsum(p.fees for p in positions)
+    funding = math.fsum(p.funding for p in positions)
+    realised = math.fsum(p.realised for p in positions)
+    return [
+        ("Equity", number(equity), f"Cash plus positions at the last price, {_currency(account)}"),
+        ("P&L", number(equity - start, sign=True), percent(equity / start - 1, sign=True)),
+        ("Unrealised", number(unrealised, sign=True), "Gross, of what is held"),
+        ("Realised", number(realised, sign=True), "Gross of fees and funding"),
+        ("Fees", number(fees), "Paid so far"),
+        ("Funding", number(funding, sign=True), "Paid so far; negative: received"),
+        ("Exposure", compact(gross), f"{number(gross / equity if equity > 0 else None)} × equity"),
+        (
+            "Net beta",
+            number(beta) if known else "–",
+            "Σ value · beta to BTC over equity, from one-minute closes"
+            if known
+            else "A held symbol has too few candles in common with BTC",
+        ),
+        ("Drawdown", percent(1 - equity / peak), "From the highest equity kept"),
+    ]
+
+
+def _currency(account: AccountRow) -> str:
+    return str(account.settings["currency"])
+
+
+def _positions_frame(rows: list[dict[str, Any]], marks: Mapping[str, float]) -> pd.DataFrame:
+    out = []
+    for row in rows:
+        if not row["quantity"]:
+            continue
+        position, mark = _position(row), marks[row["symbol"]]
+        liquidation = row.get("liquidation_price")
+        out.append(
+            {
+                "symbol": row["symbol"].upper(),
+                "pair": row["pair_id"],
+                "side": "LONG" if position.quantity > 0 else "SHORT",
+                "quantity": position.quantity,
+                "entry": position.entry_price,
+                "price": mark,
+                "value": position.value(mark),
+                "P&L": position.unrealised(mark),
+                "fees": position.fees,
+                "funding": position.funding,
+                "liquidation": liquidation,
+                "distance": None if not liquidation else abs(mark - liquidation) / mark,
+            }
+        )
+    return pd.DataFrame(out)
+
+
+def _betas(snapshot: Snapshot, symbols: set[str]) -> dict[str, float]:
+    """Beta of each symbol's one-minute returns to BTC's."""
+    if not symbols:
+        return {}
+    base = snapshot.candle_columns(_BENCHMARK, "1min", limit=_BETA_CANDLES)
+    out = {}
+    for symbol in symbols:
+        own = snapshot.candle_columns(symbol, "1min", limit=_BETA_CANDLES)
+        _, i, j = np.intersect1d(own.open_ms, base.open_ms, return_indices=True)
+        y, x = np.diff(np.log(own.close[i])), np.diff(np.log(base.close[j]))
+        if len(x) >= 30 and x.std() > 0:
+            out[symbol] = float(np.cov(y, x)[0, 1] / x.var(ddof=1))
+    return out
+
+
+def _exposure(
+    held: list[Position], marks: Mapping[str, float], betas: Mapping[str, float]
+) -> pd.DataFrame:
+    """Net value of each symbol over its own positions and legs."""
+    net: dict[str, float] = {}
+    for p in held:
+        net[p.symbol] = net.get(p.symbol, 0.0) + p.value(marks[p.symbol])
+    rows = [
+        {
+            "symbol": s.upper(),
+            "value": v,
+            "beta to BTC": betas.get(s),
+            "beta value": v * betas[s] if s in betas else math.nan,
+        }
+        for s, v in sorted(net.items())
+    ]
+    return pd.DataFrame(rows, columns=["symbol", "value", "beta to BTC", "beta value"])
+
+
+def _pair_lines(
+    snapshot: Snapshot, account: str, positions: list[Position], prices: Mapping[str, float]
+) -> list[PairLine]:
+    by_key = {(p.symbol, p.pair_id): p for p in positions}
+    health = snapshot.all_of("pair_health")
+    lines = []
+    for row in snapshot.books(books.pairs, account):
+        pair = Pair.from_dict(row)
+        legs = [by_key.get((s, pair.id), Position(s, pair.id)) for s in pair.symbols]
+        marks = [prices.get(leg.symbol, leg.entry_price) for leg in legs]
+        pnl = math.fsum(
+            leg.realised + leg.unrealised(mark) - leg.fees - leg.funding
+            for leg, mark in zip(legs, marks, strict=True)
+        )
+        lines.append(
+            PairLine(
+                pair.id,
+                f"{'LONG' if pair.side > 0 else 'SHORT'} {pair.symbol1.upper()} / "
+                f"{pair.symbol2.upper()} · hedge ratio {pair.hedge_ratio:.6g}",
+                pair.state.value,
+                pnl,
+                " · ".join(_leg_text(leg, m) for leg, m in zip(legs, marks, strict=True)),
+                leg_risk(pair, *legs, *marks),
+                tuple(health.get(pair.id, {}).get("warnings", ())),
+                _health_text(health.get(pair.id)),
+            )
+        )
+    return lines
+
+
+def _leg_text(leg: Position, mark: float) -> str:
+    if not leg.quantity:
+        return f"{leg.symbol.upper()} not held"
+    return f"{leg.symbol.upper()} {leg.quantity:+g} @ {leg.entry_price:,.6g}, P&L " + number(
+        leg.unrealised(mark), sign=True
+    )
+
+
+def _health_text(body: Mapping[str, Any] | None) -> str:
+    if body is None:
+        return "Not tested yet: the monitor looks once a minute."
+    if body["pvalue"] is None:
+        return f"Cointegration is not tested: {body['why']}."
+    return (
+        f"Engle–Granger p = {body['pvalue']:.3f} over {body['candles']} candles of "
+        f"{body['timeframe']}; the hedge ratio has drifted by {body['drift']:.1%}."
+    )
+
+
+def _orders_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    names = ["created", "id", "symbol", "kind", "quantity", "price", "state", "reason"]
+    out = [
+        {
+            "created": moment(row["created_ms"]),
+            "symbol": row["symbol"].upper(),
+            **{name: row[name] for name in ("id", "kind", "quantity", "price", "state", "reason")},
+        }
+        for row in reversed(rows)
+    ]
+    return pd.DataFrame(out, columns=names)
+
+
+def _trades_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    names = ["closed", "what", "side", "held", "gross", "fees", "funding", "net"]
+    out = [
+        {
+            "closed": moment(row["closed_ms"]),
+            "what": row["symbol"].upper() or f"pair {row['pair_id']}",
+            "side": "LONG" if row["side"] > 0 else "SHORT",
+            "held": duration(row["closed_ms"] - row["opened_ms"]),
+            "gross": row["realised"],
+            "fees": row["fees"],
+            "funding": row["funding"],
+            "net": _net(row),
+        }
+        for row in reversed(rows)
+    ]
+    return pd.DataFrame(out, columns=names)
+
+
+def _net(row: Mapping[str, Any]) -> float:
+    return float(row["realised"] - row["fees"] - row["funding"])
+
+
+def _trade_facts(
+    rows: list[dict[str, Any]], curve: pd.DataFrame, account: AccountRow
+) -> list[tuple[str, str, str]]:
+    """Win rate, profit factor, holding time, Sharpe: a dash carries its reason."""
+    pnl = np.array([_net(r) for r in rows])
+    holding = np.array([r["closed_ms"] - r["opened_ms"] for r in rows], dtype=float)
+    figures = trade_figures(pnl, holding)
+    out = [("Closed trades", str(figures.count), "From flat to flat; a pair counts once")]
+    for label, figure, show in (
+        ("Win rate", figures.win_rate, lambda v: percent(v, 1)),
+        ("Profit factor", figures.profit_factor, number),
+        ("Average holding", figures.average_holding, duration),
+    ):
+        text = "–" if figure.value is None else show(figure.value)  # type: ignore[operator]
+        out.append((label, text, figure.reason or "Net of fees and funding"))
+    minutes = _by_minute(curve)
+    if len(minutes) < 3:
+        return [*out, ("Sharpe", "–", "Fewer than three minutes of equity are kept.")]
+    sharpe = equity_figures(
+        minutes.to_numpy(), account.settings["starting_equity"], MINUTE_MS
+    ).sharpe
+    text = "–" if sharpe.value is None else number(sharpe.value)
+    return [*out, ("Sharpe", text, sharpe.reason or "A year, of one-minute equity")]
+
+
+def _by_minute(curve: pd.DataFrame) -> pd.Series:
+    """Equity at the end of each minute, carried over minutes without a snapshot."""
+    if curve.empty:
+        return pd.Series(dtype=float)
+    last = curve.groupby(curve["time_ms"] // MINUTE_MS)["equity"].last()
+    return last.reindex(range(int(last.index[0]), int(last.index[-1]) + 1)).ffill()
+
+
+def _figure(
+    curve: pd.DataFrame, account: AccountRow, colour_blind_safe: bool
+) -> dict[str, Any] | None:
+    if len(curve) < 2:
+        return None
+    start = float(account.settings["starting_equity"])
+    equity = curve["equity"].to_numpy(dtype=float)
+    return equity_and_drawdown(
+        curve["time_ms"].to_numpy(dtype=np.int64),
+        equity,
+        drawdown_curve(equity, start),
+        palette(colour_blind_safe),
+        starting_equity=start,
+    )
