@@ -40,7 +40,7 @@ class HedgePlan:
 
     method: HedgeMethod = "rolling"
     window: int = 240
-    ratio: float = math.nan
+    ratio: float | None = None
     delta: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class HedgePlan:
             raise BadInput(
                 f"The hedge method is one of {', '.join(METHODS)}, found {self.method!r}."
             )
-        if self.method == "given" and not math.isfinite(self.ratio):
+        if self.method == "given" and (self.ratio is None or not math.isfinite(self.ratio)):
             raise BadInput(f"A given hedge ratio is a finite number, found {self.ratio}.")
         if self.method != "given" and self.window < 3:
             raise BadInput(f"A hedge ratio needs a window of at least 3, found {self.window}.")
