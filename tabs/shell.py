@@ -13,6 +13,7 @@ from config import Config
 from errors import PlatformError
 from runtime import Runtime, get_runtime
 from tabs import (
+    alert_notices,
     alerts,
     backtest,
     dashboard,
@@ -150,6 +151,7 @@ def _header(ctx: Context) -> None:
         st.badge("Binance USD-M futures", icon=":material/public:", color="blue")
     colour, word = _STATES.get(status.state, ("gray", status.state))
     st.badge(word, icon=":material/sensors:", color=colour)  # type: ignore[arg-type]
+    alert_notices.show(ctx)
     version = getattr(ctx.shown, "version", None)
     if version is not None:
         st.badge(f"data version {version:,}", icon=":material/database:", color="gray")
