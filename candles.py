@@ -117,11 +117,11 @@ def fold_ticks(
         Length of a candle.
     """
     bucket = time_ms // length_ms
-    if np.any(group[1:] < group[:-1]):
+    if (group[1:] < group[:-1]).any():
         order = np.argsort(group, kind="stable")
         group, bucket, price, size = group[order], bucket[order], price[order], size[order]
     starts = _run_starts(group, bucket)
-    ends = np.append(starts[1:], len(bucket)) - 1 if len(starts) else starts
+    ends = np.concatenate((starts[1:], (len(bucket),))) - 1 if len(starts) else starts
     return CandleColumns(
         group=group[starts],
         open_ms=bucket[starts] * length_ms,

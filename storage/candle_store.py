@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from storage.tick_store import SymbolState
 
 _SECOND_MS = 1000
+_LENGTHS = [(timeframe, timeframe_ms(timeframe)) for timeframe in STORED_TIMEFRAMES]
+# Up to so many candles of a second are rolled up without arrays.
+_FEW_SECONDS = 64
 # Late ticks nearer than this to one another are folded again in one read.
 _JOIN_MS = 60_000
 # Late ids nearer than this to one another are compared with their neighbours in one read.
@@ -50,58 +53,100 @@ _INSERT = """INSERT INTO ohlc_data
 
 
 def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None:
-    """Bring the candles of freshly stored ticks up to date, and the symbols' newest prints."""
+    """Bring the candles of freshly stored ticks up to date, and the symbols' newest prints.
+
+    The rows must be sorted by symbol, in the order of ``arrays().names``.
+    """
     symbols, group, times, price, size, ids = fresh.arrays()
-    ordered = not np.any(group[1:] < group[:-1])
-    ends = np.searchsorted(group, np.arange(len(symbols) + 1)).tolist() if ordered else []
+    ends = np.searchsorted(group, np.arange(len(symbols) + 1)).tolist()
+    rising = _all_rising(fresh)
     in_order, all_rows = [], True
     for i, symbol in enumerate(symbols):
-        rows = slice(ends[i], ends[i + 1]) if ordered else np.flatnonzero(group == i)
-        if not len(times[rows]):
+        rows = slice(ends[i], ends[i + 1])
+        if rows.start == rows.stop:
             continue
         state = known[symbol]
-        _remember_first(con, symbol, state, int(times[rows].min()))
-        if _extends(state, times[rows], ids[rows]):
+        first = _End(int(times[rows.start]), int(ids[rows.start]))
+        last = _End(int(times[rows.stop - 1]), int(ids[rows.stop - 1]))
+        if not rising:
+            last = _End(int(times[rows].max()), int(ids[rows].max()))
+        _remember_first(con, symbol, state, first.time_ms if rising else int(times[rows].min()))
+        if _extends(state, first) and (rising or _is_rising(times[rows], ids[rows])):
             in_order.append(i)
         else:
             all_rows = False
-            if ids[rows][0] >= 0:
+            if first.trade_id >= 0:
                 _measure_disorder(con, symbol, state, ids[rows])
             _refold(con, symbol, times[rows], state)
-        _advance(state, times[rows], ids[rows])
+        state.last_ms = last.time_ms if state.last_ms is None else max(state.last_ms, last.time_ms)
+        state.last_id = (
+            last.trade_id if state.last_id is None else max(state.last_id, last.trade_id)
+        )
     if in_order:
         keep = slice(None) if all_rows else np.isin(group, in_order)
         seconds = fold_ticks(group[keep], times[keep], price[keep], size[keep], _SECOND_MS)
         _merge(con, symbols, seconds)
 
 
-def _extends(state: SymbolState, times: Ints, ids: Ints) -> bool:
-    """Whether the ticks continue what is stored, so that open stays and close moves."""
-    if state.last_ms is not None and times[0] < state.last_ms:
+class _End(NamedTuple):
+    """One end of a run of prints."""
+
+    time_ms: int
+    trade_id: int
+
+
+def _all_rising(fresh: TickBatch) -> bool:
+    """Whether times and ids rise within every symbol; judged at once, the usual case."""
+    _, group, times, _, _, ids = fresh.arrays()
+    # Ids made for prints are negative and say nothing about order.
+    falls = (times[1:] < times[:-1]) | ((ids[1:] <= ids[:-1]) & (ids[1:] >= 0))
+    return not (falls & (group[1:] == group[:-1])).any()
+
+
+def _is_rising(times: Ints, ids: Ints) -> bool:
+    if (times[1:] < times[:-1]).any():
         return False
-    if times[0] < state.imported_until_ms:
+    return ids[0] < 0 or not (ids[1:] <= ids[:-1]).any()
+
+
+def _extends(state: SymbolState, first: _End) -> bool:
+    """Whether prints from here on continue what is stored, so that open stays and close moves."""
+    if state.last_ms is not None and first.time_ms < state.last_ms:
+        return False
+    if first.time_ms < state.imported_until_ms:
         # Whether they take the place of an imported candle is for the folding anew to say.
         return False
-    if np.any(times[1:] < times[:-1]):
-        return False
-    if ids[0] < 0:
-        return True
-    if state.last_id is not None and ids[0] <= state.last_id:
-        return False
-    return not np.any(ids[1:] <= ids[:-1])
-
-
-def _advance(state: SymbolState, times: Ints, ids: Ints) -> None:
-    newest = int(times.max())
-    state.last_ms = newest if state.last_ms is None else max(state.last_ms, newest)
-    highest = int(ids.max())
-    state.last_id = highest if state.last_id is None else max(state.last_id, highest)
+    return first.trade_id < 0 or state.last_id is None or first.trade_id > state.last_id
 
 
 def _merge(con: Any, symbols: Sequence[str], seconds: CandleColumns) -> None:
+    if len(seconds) <= _FEW_SECONDS:
+        con.executemany(_INSERT + _MERGE, _few_rows(symbols, seconds))
+        return
     for timeframe in STORED_TIMEFRAMES:
         candles = seconds if timeframe == "1s" else roll_up(seconds, timeframe_ms(timeframe))
         con.executemany(_INSERT + _MERGE, _rows(symbols, timeframe, candles))
+
+
+def _few_rows(symbols: Sequence[str], seconds: CandleColumns) -> list[tuple[Any, ...]]:
+    """The rows of every timeframe; of a few seconds arrays would cost more than they save."""
+    rows: list[tuple[Any, ...]] = []
+    columns = [getattr(seconds, name).tolist() for name in CandleColumns.__slots__]
+    of_seconds = list(zip(*columns, strict=True))
+    for timeframe, length in _LENGTHS:
+        group, start = -1, -1
+        high = low = close = volume = opened = 0.0
+        for new_group, open_ms, o, h, lo, c, v in of_seconds:
+            new_start = open_ms - open_ms % length
+            if new_group == group and new_start == start:
+                high, low, close, volume = max(high, h), min(low, lo), c, volume + v
+                continue
+            if group >= 0:
+                rows.append((symbols[group], timeframe, start, opened, high, low, close, volume))
+            group, start, opened, high, low, close, volume = new_group, new_start, o, h, lo, c, v
+        if group >= 0:
+            rows.append((symbols[group], timeframe, start, opened, high, low, close, volume))
+    return rows
 
 
 def _rows(symbols: Sequence[str], timeframe: str, candles: CandleColumns) -> Any:

@@ -78,7 +78,7 @@ def write(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> Writt
     MixedPrints
         The database holds prints of another kind under one of the symbols.
     """
-    kept = _above_low_water(con, state, batch)
+    kept = _by_symbol(_above_low_water(con, state, batch))
     if not len(kept):
         return Written(0, 0, len(batch), kept)
     newest_row = con.execute("SELECT max(id) FROM ticks").fetchone()[0] or 0
@@ -91,12 +91,17 @@ def write(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> Writt
     return Written(inserted, len(kept) - inserted, len(batch) - len(kept), fresh)
 
 
+def _by_symbol(batch: TickBatch) -> TickBatch:
+    """The rows sorted by symbol, each symbol's in the order they were in."""
+    group = batch.arrays().group
+    if not (group[1:] < group[:-1]).any():
+        return batch
+    return batch.select(np.argsort(group, kind="stable"))
+
+
 def _insert(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> None:
     """Insert the rows symbol by symbol, so that each symbol's index grows at one end."""
     columns = batch.arrays()
-    if np.any(columns.group[1:] < columns.group[:-1]):
-        batch = batch.select(np.argsort(columns.group, kind="stable"))
-        columns = batch.arrays()
     texts = state.clock.column(batch.time_ms)
     rest = (texts, batch.price, batch.size, batch.trade_id, batch.is_buyer_maker)
     if len(batch) < _ROWS_A_SYMBOL * len(columns.names):
