@@ -138,7 +138,7 @@ def _full_scan_row(quick: bool) -> Row:
         f"full scan, {result.n_tested:,} pairs × 1,000, lag {result.lag}, screen and FDR",
         1000 * cpu_s,
         same=f"t within {worst:.0e} of statsmodels' fixed lag",
-        reached=min(wall_s, cpu_s) <= 5 and peak_mb <= 500,
+        reached=wall_s <= 5 and peak_mb <= 500,
         note=f"{wall_s:.1f} s wall on 2 threads, peak {peak_mb:.0f} MB; ≤ 5 s, ≤ 500 MB",
     )
 
