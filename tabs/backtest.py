@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from candles import CHART_TIMEFRAMES, timeframe_ms
@@ -201,10 +200,21 @@ def _metrics(view: BacktestView) -> None:
 
 def _keep(ctx: Context, view: BacktestView) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="bt-keep"):
-        name = st.text_input("Keep this run as", key="bt-name", max_chars=80, width=280)
-        if st.button("Keep", key="bt-keep-button", disabled=not name.strip()):
-            ctx.database.put("run", name.strip(), views.as_saved(view))
-            st.success(widgets.escaped(f"Kept as {name.strip()}."))
+        name = st.text_input("Keep this run as", key="bt-name", max_chars=80, width=280).strip()
+        if st.button("Keep", key="bt-keep-button", disabled=not name):
+            run = views.saved_run(view, name, ctx.now_ms)
+            ctx.database.put("run", name, views.as_body(run))
+            st.toast(widgets.escaped(f"Kept as {name}."))
+        created_ms = ctx.now_ms
+        st.download_button(
+            "HTML report",
+            lambda: views.report_html(view, name or "Backtest", created_ms),
+            file_name="backtest.html",
+            mime="text/html",
+            key="bt-report",
+            on_click="ignore",
+            icon=":material/description:",
+        )
 
 
 # -- sweep, walk-forward, audit --------------------------------------------------------------
@@ -263,13 +273,10 @@ def _audit(ctx: Context, ask: BacktestAsk) -> None:
         "the cut differs from the full run, it has seen the future."
     )
     if st.button("Run audit", key="bt-audit", type="primary", icon=":material/policy:"):
-        from views.audits import run_audit
-
-        _begin(ctx, "audit", "Look-ahead audit", ask,
-               lambda job, given: run_audit(ask, given, job.progress))  # fmt: skip
+        _begin(ctx, "audit", "Look-ahead audit", ask, lambda _, given: views.run_audit(ask, given))
     job = jobs.show("audit")
     if job is not None and job.result is not None:
-        (st.success if job.result.clean else st.error)(widgets.escaped(job.result.sentence))
+        (st.success if job.result.passed else st.error)(widgets.escaped(job.result.sentence))
 
 
 # -- saved runs ------------------------------------------------------------------------------
@@ -286,8 +293,7 @@ def _saved(ctx: Context) -> None:
     )
     if not chosen:
         return
-    table = pd.DataFrame({name: _column(runs[name]) for name in chosen})
-    table.insert(0, "figure", table.index)
+    table = views.compared(runs[name] for name in chosen)
     widgets.table(table, key="bt-compare-table", height=560)
     widgets.downloads(lambda: table, "runs", key="bt-compare-file")
     with st.container(horizontal=True, vertical_alignment="bottom", key="bt-forget"):
@@ -295,9 +301,3 @@ def _saved(ctx: Context) -> None:
         if st.button("Forget this run", key="bt-forget-button") and gone:
             ctx.database.drop("run", gone)
             sidebar.notice("info", f"The run {gone} was forgotten.")
-
-
-def _column(body: dict[str, Any]) -> dict[str, str]:
-    ask = {k: str(v) for k, v in body["ask"].items()}
-    figures = {k: "–" if v is None else f"{v:,.4g}" for k, v in body["figures"].items()}
-    return {"span": " to ".join(moment(t) for t in body["span"])} | ask | figures

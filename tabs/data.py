@@ -110,11 +110,12 @@ def _newer(stack: list[int]) -> None:
 
 def _page_key(key: str, filters: Any) -> int | None:
     """Where the page begins; other filters begin at the newest page again."""
-    if st.session_state.get(f"{key}-filters") != filters:
+    fresh = f"{key}-stack" not in st.session_state
+    if fresh or st.session_state.get(f"{key}-filters") != filters:
         st.session_state[f"{key}-filters"] = filters
         st.session_state[f"{key}-stack"] = []
-    stack = st.session_state.get(f"{key}-stack") or [None]
-    return stack[-1]
+    stack: list[int] = st.session_state[f"{key}-stack"]
+    return stack[-1] if stack else None
 
 
 def _page(view: StoredView, key: str, nothing: str, name: str, symbol: str | None) -> None:

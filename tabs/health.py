@@ -5,14 +5,26 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from tabs import widgets
+from tabs import self_check, widgets
 from tabs.context import Context
 from tabs.log_tail import recent_lines
 from views.wellbeing import HealthView, read_health
 
 
 def render(ctx: Context) -> None:
-    """Show the platform's own account of itself."""
+    """Show the platform's own account of itself, or hold it against what was planted."""
+    if ctx.status.source == "demo":
+        shown = st.segmented_control(
+            "Show", ("Feed", "Self-check"), default="Feed", key="health-shown", required=True,
+            persist_state="session", label_visibility="collapsed",
+        )  # fmt: skip
+        if shown == "Self-check":
+            self_check.render(ctx)
+            return
+    _feed(ctx)
+
+
+def _feed(ctx: Context) -> None:
     sizes = ctx.database.file_sizes()
     report = ctx.status.health
     view = ctx.view("health", lambda snapshot: read_health(snapshot, report, *sizes))

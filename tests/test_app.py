@@ -110,7 +110,8 @@ def test_the_landing_page_has_its_button_and_four_steps(open_app):
     app.button(key="launch").click().run()
     assert_healthy(app)
     labels = [b.label for b in app.sidebar.button]
-    assert "Start" in labels and "Stop" in labels
+    assert "Start" in labels
+    assert "Stop" in labels
 
 
 def test_the_tabs_are_labelled_as_promised(open_app):
@@ -155,9 +156,9 @@ def test_every_regression_gives_the_pair_page_its_charts(open_app, method):
 def test_rebased_candles_and_every_line_can_be_chosen(open_app):
     app = open_app(2, "OHLC Charts")
     assert_healthy(app)
-    app.session_state["ohlc-lines"] = list(
-        ("MA 20", "MA 50", "Bollinger bands", "VWAP", "RSI", "Volume")
-    )
+    app.session_state["ohlc-lines"] = [
+        "MA 20", "MA 50", "Bollinger bands", "VWAP", "RSI", "Volume",
+    ]  # fmt: skip
     assert_healthy(app.run())
     app.session_state["ohlc-mode"] = "rebased"
     assert_healthy(app.run())

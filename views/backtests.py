@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -463,19 +467,47 @@ def run_walk_forward(
     return WalkView(given.version, given.last_ms, figure, result.choices, sentences)
 
 
-def as_saved(view: BacktestView) -> dict[str, Any]:
-    """A run as it is kept in the database."""
-    figures = {k: v for k, v in view.raw.items() if v is None or math.isfinite(v)}
-    return {
-        "ask": asdict(view.ask),
-        "figures": figures,
-        "span": list(view.span),
-        "coverage": list(view.coverage),
-        "verdict": view.verdict,
-    }
+# -- audit, kept runs, report ----------------------------------------------------------------
 
 
-def saved_ask(body: Mapping[str, Any]) -> BacktestAsk:
-    """The form of a saved run."""
-    known = {k: v for k, v in body["ask"].items() if k in BacktestAsk.__dataclass_fields__}
-    return replace(BacktestAsk(known["y"], known["x"], known["timeframe"]), **known)
+def run_audit(ask: BacktestAsk, given: BacktestInput) -> Any:
+    """The look-ahead audit of these settings; see `trading.audit.audit_pair`."""
+    from trading.audit import audit_pair
+
+    return audit_pair(given.candles, settings_of(ask, given.rules), gaps=given.gaps)
+
+
+@cache
+def code_version() -> str:
+    """The platform's version, as kept runs state it."""
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+
+
+def saved_run(view: BacktestView, name: str, created_ms: int, trials: int = 1) -> Any:
+    """The run to be kept, `trading.runs.SavedRun`."""
+    from trading.runs import save_run
+
+    return save_run(
+        name, view.result, code_version=code_version(), created_ms=created_ms, trials=trials
+    )
+
+
+def as_body(run: Any) -> Any:
+    """A kept run as plain data for the database."""
+    return json.loads(run.to_json())
+
+
+def compared(bodies: Iterable[Any]) -> pd.DataFrame:
+    """Kept runs side by side, everything as text."""
+    from trading.runs import SavedRun, compare
+
+    table = compare(SavedRun.from_json(json.dumps(body)) for body in bodies).reset_index()
+    return table.map(lambda v: "–" if v is None or v != v else str(v))
+
+
+def report_html(view: BacktestView, name: str, created_ms: int) -> str:
+    """One self-contained page of a run."""
+    from trading.report import to_html
+
+    return to_html(view.result, saved_run(view, name, created_ms))

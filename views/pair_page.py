@@ -27,7 +27,7 @@ from views.pair import (
     read_pair,
 )
 from views.sharing import Shared
-from views.text import number, percent, pvalue, significant
+from views.text import number, pvalue, significant
 
 _Z95 = 1.959963984540054
 _STUDIES = Shared(limit=64)
@@ -254,7 +254,7 @@ def _study(state: PairState) -> Study:
     facts = [
         *_ratio_facts(state, price1, price2),
         *_half_life_facts(state, spread, in_sample),
-        *_cost_facts(state, spread),
+        *_cost_facts(state, spread, in_sample),
     ]
     return Study(state.closes.closed, findings, tuple(facts))
 
@@ -329,24 +329,35 @@ def _half_life_facts(
     ]
 
 
-def _cost_facts(state: PairState, spread: pd.Series) -> list[tuple[str, str, str]]:
-    """The z at which the way back to the mean pays four fills."""
+def _cost_facts(state: PairState, spread: pd.Series, in_sample: bool) -> list[tuple[str, str, str]]:
+    """The z at which the way back to the mean pays four fills, and the best z of a fitted OU."""
+    from trading.costs import Costs
+    from trading.thresholds import break_even_zscore, mean_exit_thresholds, round_trip_cost
+
+    ratio, exit_th = state.ratio_now, state.options.exit_th
+    if ratio is None:
+        return [("Break-even z", "–", "There is no hedge ratio.")]
+    costs = Costs(taker_bps=Config.TAKER_FEE_BPS, slippage_bps=Config.SLIPPAGE_BPS)
+    cost = round_trip_cost(float(state.closes.y[-1]), float(state.closes.x[-1]), ratio, costs)
     deviation = float(spread.tail(state.options.window).std(ddof=1))
-    ratio = state.ratio_now
-    if ratio is None or not deviation > 0:
-        return [("Break-even z", "–", "The spread does not vary.")]
-    y, x = float(state.closes.y[-1]), float(state.closes.x[-1])
-    gross = y + abs(ratio) * x
-    bps = 2 * (Config.TAKER_FEE_BPS + Config.SLIPPAGE_BPS)
-    cost = gross * bps / 1e4
-    breakeven = cost / deviation
-    return [
+    even = break_even_zscore(deviation, cost, exit_th)
+    facts = [
         (
             "Break-even z",
-            number(breakeven, 2),
-            f"Two legs in and out at {Config.TAKER_FEE_BPS:g} bps fee and "
-            f"{Config.SLIPPAGE_BPS:g} bps slippage a fill cost {significant(cost)} a unit; one "
-            f"standard deviation of the spread is {significant(deviation)}.",
-        ),
-        ("Spread deviation", percent(deviation / gross, 3), "Of the gross value of both legs."),
+            number(even.value, 2),
+            even.reason
+            or f"Two legs in and out at {costs.taker_bps:g} bps fee and {costs.slippage_bps:g} bps "
+            f"slippage a fill cost {significant(cost)} a unit; one standard deviation of the last "
+            f"{state.options.window} candles of the spread is {significant(deviation)}.",
+        )
     ]
+    try:
+        ou = Analytics.ou_fit(spread, estimated_ratio=in_sample)
+        best = mean_exit_thresholds(ou.stationary_std, ou.kappa, cost)
+    except PlatformError as problem:
+        return [*facts, ("Best entry, fitted OU", "–", str(problem))]
+    explained = (
+        f"In stationary deviations ({significant(ou.stationary_std)}), exit at the mean: the most "
+        "profit a unit of time after costs, were the spread the Ornstein–Uhlenbeck process fitted."
+    )
+    return [*facts, ("Best entry, fitted OU", number(best.entry_z, 2), explained)]
