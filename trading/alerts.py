@@ -213,7 +213,7 @@ def _check_reach(rule: AlertRule, metric: Metric) -> None:
             f"The rule can never fire: {metric.label.lower()} stays between {low:g} and "
             f"{high:g}, the level is {rule.level:g}."
         )
-    always = {Op.ABOVE: rule.level < low, Op.BELOW: rule.level > high}.get(rule.op, False)
+    always = {Op.ABOVE: rule.level <= low, Op.BELOW: rule.level >= high}.get(rule.op, False)
     if always:
         raise BadInput(
             f"The rule can never fire: {metric.label.lower()} is always {rule.op} "
