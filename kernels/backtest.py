@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from numba import njit, types
 
@@ -17,7 +18,7 @@ B1W = types.Array(types.uint8, 1, "C")
 
 
 @njit(b1(F1), cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
-def all_finite(values):
+def all_finite(values: Any) -> Any:
     """Whether no value is NaN or infinite."""
     total = 0.0
     for k in range(values.size):
@@ -26,7 +27,9 @@ def all_finite(values):
 
 
 @njit(i8(F1, f8, f8, i8, I1B, I1N, I1N), cache=True, nogil=True, error_model="numpy")
-def state_machine(z, entry_th, exit_th, lag, positions, signal_in, signal_out):
+def state_machine(
+    z: Any, entry_th: Any, exit_th: Any, lag: Any, positions: Any, signal_in: Any, signal_out: Any
+) -> Any:
     """Positions and trades of the two thresholds; number of trades.
 
     Parameters
@@ -74,7 +77,18 @@ def state_machine(z, entry_th, exit_th, lag, positions, signal_in, signal_out):
     nogil=True,
     error_model="numpy",
 )
-def gather_trades(spread, z, lag, positions, signal_in, signal_out, values, fills, holding, codes):
+def gather_trades(
+    spread: Any,
+    z: Any,
+    lag: Any,
+    positions: Any,
+    signal_in: Any,
+    signal_out: Any,
+    values: Any,
+    fills: Any,
+    holding: Any,
+    codes: Any,
+) -> Any:
     """Fill in the columns of the trades that `state_machine` found.
 
     Parameters
@@ -121,7 +135,7 @@ def gather_trades(spread, z, lag, positions, signal_in, signal_out, values, fill
     cache=True,
     nogil=True,
 )
-def spell(codes, letters, starts, offsets, text):
+def spell(codes: Any, letters: Any, starts: Any, offsets: Any, text: Any) -> Any:
     """Write words one after another: word c is ``letters[starts[c]:starts[c + 1]]``.
 
     ``offsets`` (k + 1,) and ``text`` (long enough) are written: the layout of an Arrow string

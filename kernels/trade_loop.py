@@ -97,7 +97,7 @@ spread_units = njit(cache=True, nogil=True, error_model="numpy")(scalars.spread_
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _accepted(quantity, price, step, min_qty, min_notional):
+def _accepted(quantity: Any, price: Any, step: Any, min_qty: Any, min_notional: Any) -> Any:
     """Rounded quantity, 0 where the exchange would refuse it; as `trading.sizing`."""
     q = round_to_step(quantity, step)
     if abs(q) < min_qty or abs(q) * price < min_notional:
@@ -112,7 +112,18 @@ def _accepted(quantity, price, step, min_qty, min_notional):
     error_model="numpy",
     fastmath={"contract"},
 )
-def _walk_held(close1, close2, base, q1, q2, start, stop, previous, peak, worst):
+def _walk_held(
+    close1: Any,
+    close2: Any,
+    base: Any,
+    q1: Any,
+    q2: Any,
+    start: Any,
+    stop: Any,
+    previous: Any,
+    peak: Any,
+    worst: Any,
+) -> Any:
     """Σ r, Σ r², peak, deepest drawdown and the candle after the last, over held closes.
 
     Equity at a close is ``base + q1 · close1 + q2 · close2`` and r its change since the one
@@ -141,7 +152,7 @@ def _walk_held(close1, close2, base, q1, q2, start, stop, previous, peak, worst)
 
 
 @intrinsic
-def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+def _prefetch_at(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask memory for ``array[index]`` without waiting; an index outside is harmless."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -156,8 +167,11 @@ def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     return types.void(array, types.intp), codegen
 
 
+_prefetch: Any = _prefetch_at
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _first_entry(z, entry_th, start, stop):
+def _first_entry(z: Any, entry_th: Any, start: Any, stop: Any) -> Any:
     """First candle in ``start … stop − 1`` whose z asks for a position; ``stop`` where none."""
     t = start
     while t < stop and not (z[t] > entry_th or z[t] < -entry_th):
@@ -166,7 +180,7 @@ def _first_entry(z, entry_th, start, stop):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _first_exit(z, side, exit_th, start, stop):
+def _first_exit(z: Any, side: Any, exit_th: Any, start: Any, stop: Any) -> Any:
     """First candle in ``start … stop − 1`` whose z leaves the position; ``stop`` where none."""
     t = start
     if side > 0:
@@ -179,7 +193,21 @@ def _first_exit(z, side, exit_th, start, stop):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def trade_loop(z, hedge, open1, open2, close1, close2, p, begin, end, out, trades, blocks, full):
+def trade_loop(
+    z: Any,
+    hedge: Any,
+    open1: Any,
+    open2: Any,
+    close1: Any,
+    close2: Any,
+    p: Any,
+    begin: Any,
+    end: Any,
+    out: Any,
+    trades: Any,
+    blocks: Any,
+    full: Any,
+) -> Any:
     """Trade two legs over candles ``begin … end − 1``; number of trades written.
 
     Parameters
@@ -548,33 +576,3 @@ def trade_loop(z, hedge, open1, open2, close1, close2, p, begin, end, out, trade
     out[T_GAINS] = gains
     out[T_LOSSES] = losses
     return count, n_rehedges
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def leg_equity(candle, quantity, price, paid, open_, close, rates, out):
-    """Cumulative net P&L of one leg at every close, from its fills alone.
-
-    Parameters
-    ----------
-    candle : (k,) int64
-        Candle of each fill, ascending.
-    quantity, price, paid : (k,) float64
-        Signed base units, price with slippage, fee.
-    open_, close, rates : (n,) float64
-        Candles of the leg, and the funding rate charged at each open (0 where none).
-    out : (n,) float64
-        Written.
-    """
-    held = 0.0
-    cash = 0.0
-    k = 0
-    for t in range(close.size):
-        if rates[t] != 0.0 and held != 0.0:
-            cash -= funding_payment(held, open_[t], rates[t])
-        while k < candle.size and candle[k] == t:
-            held += quantity[k]
-            cash -= quantity[k] * price[k] + paid[k]
-            if abs(held) < 1e-12 * abs(quantity[k]):
-                held = 0.0
-            k += 1
-        out[t] = cash + held * close[t]

@@ -150,8 +150,8 @@ def _first_difference(whole: Trail, short: Trail, cut: int) -> Difference | None
     if changed.size:
         k = int(changed[0])
         column = int(np.flatnonzero(~_same(a[k], b[k]))[0])
-        at, values = int(min(a[k, 0], b[k, 0])), (float(a[k, column]), float(b[k, column]))
-        found.append(Difference(cut, at, f"value {column} of fill {k}", *values))
+        at, both = int(min(a[k, 0], b[k, 0])), (float(a[k, column]), float(b[k, column]))
+        found.append(Difference(cut, at, f"value {column} of fill {k}", *both))
     elif len(a) != len(b):
         more = a if len(a) > len(b) else b
         at = int(more[shared, 0])

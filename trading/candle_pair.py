@@ -107,13 +107,17 @@ def pair_candles(
         lengths, counts = np.unique(steps, return_counts=True)
         timeframe_ms = int(lengths[counts.argmax()])
     return PairCandles(
-        times,
-        *(frozen_array(leg[c]) for c in ("open", "close") for leg in (first, second)),
-        *(frozen_array(leg["volume"].fillna(0.0)) for leg in (first, second)),
-        int(timeframe_ms),
-        symbol1 or _symbol(candles1, "price1"),
-        symbol2 or _symbol(candles2, "price2"),
-        len(common) - len(first),
+        time_ms=times,
+        open1=frozen_array(first["open"]),
+        open2=frozen_array(second["open"]),
+        close1=frozen_array(first["close"]),
+        close2=frozen_array(second["close"]),
+        volume1=frozen_array(first["volume"].fillna(0.0)),
+        volume2=frozen_array(second["volume"].fillna(0.0)),
+        timeframe_ms=int(timeframe_ms),
+        symbol1=symbol1 or _symbol(candles1, "price1"),
+        symbol2=symbol2 or _symbol(candles2, "price2"),
+        dropped=len(common) - len(first),
     )
 
 

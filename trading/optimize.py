@@ -161,7 +161,7 @@ class SweepResult:
 
     def _cube(self, figure: str) -> tuple[Array, tuple[NDArray[np.int64], ...]]:
         g = self.grid
-        axes = (g.entries, g.exits, g.z_windows, tuple(p.label for p in g.hedges))
+        axes: tuple[Any, ...] = (g.entries, g.exits, g.z_windows, tuple(p.label for p in g.hedges))
         names = ("entry_th", "exit_th", "z_window", "hedge")
         places = tuple(
             pd.Index(sorted(axis) if name != "hedge" else axis).get_indexer(self.frame[name])
@@ -283,7 +283,7 @@ class SharedTrades:
         self.pairs = np.column_stack([first, second])[self.order]
         self.exits = -exits
         self.settings = rows[0]
-        self.prices = (z, line.hedge_ratio, candles.open1, candles.open2)
+        self.prices: tuple[Array, ...] = (z, line.hedge_ratio, candles.open1, candles.open2)
         self.prices += (candles.close1, candles.close2)
         slots = kernel.entry_slots(z, entries.min())
         count = int(slots[-1])
@@ -307,9 +307,8 @@ class SharedTrades:
         from kernels.sweep import shared_grid
 
         out = np.empty_like(totals)
-        if not shared_grid(
-            *self.prices, self.settings, self.exits, self.pairs, *self.table, begin, end, out
-        ):
+        arguments: tuple[Any, ...] = (*self.prices, self.settings, self.exits, self.pairs)
+        if not shared_grid(*arguments, *self.table, begin, end, out):  # type: ignore[call-arg]
             return False
         totals[self.order] = out
         return True

@@ -274,7 +274,7 @@ class PairBacktest:
         )
 
     def _leg(self, leg: int, out: Array) -> None:
-        from kernels.trade_loop import leg_equity
+        from kernels.legs import leg_equity
 
         c = self.candles
         candle, quantity, price, fee, _ = self._fills(leg)

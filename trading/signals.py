@@ -88,9 +88,8 @@ def hedge_line(candles: PairCandles, plan: HedgePlan) -> HedgeLine:
     if plan.method != "given" and plan.window > len(candles):
         raise InsufficientData(f"The hedge ratio ({plan.label})", plan.window, len(candles))
     if plan.method == "given":
-        return HedgeLine(
-            frozen_array(np.full(y.size, plan.ratio)), frozen_array(y - plan.ratio * x)
-        )
+        ratio = plan.ratio or 0.0
+        return HedgeLine(frozen_array(np.full(y.size, ratio)), frozen_array(y - ratio * x))
     if plan.method == "fixed":
         ratio, intercept = _least_squares(y[: plan.window], x[: plan.window])
         ratios = np.full(y.size, ratio)
