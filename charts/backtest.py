@@ -92,7 +92,7 @@ def trades_on_spread(
                 "name": name,
                 "x": marks.at_ms[chosen],
                 "y": marks.value[chosen],
-                "text": [marks.text[i] for i in chosen],
+                "text": [marks.text[int(i)] for i in chosen],
                 "hovertemplate": "%{text}",
                 "marker": {"symbol": symbol, "size": 9, "color": colour},
                 "showlegend": bool(len(chosen)),

@@ -127,12 +127,12 @@ class Chart {
 
   draw() {
     const { data, layout } = unpack(this.message);
-    const narrow = this.mount.clientWidth < 560;
+    const narrow = this.mount.clientWidth < 480;
     themed(layout, this.mount);
     layout.height = this.message.height;
     layout.autosize = true;
     layout.uirevision = this.message.id;
-    if (narrow) this.squeeze(layout);
+    if (narrow) this.squeeze(layout, data);
     this.place(layout, data);
     const config = {
       displaylogo: false,
@@ -145,11 +145,12 @@ class Chart {
     this.library.react(this.node, data, layout, config).then(() => this.drawn(data));
   }
 
-  squeeze(layout) {
+  squeeze(layout, data) {
     layout.dragmode = false; // a finger on the chart scrolls the page
     layout.xaxis = { ...layout.xaxis, nticks: 5 };
     layout.font.size = 11;
-    layout.legend = { ...layout.legend, x: 0, y: -0.06, yanchor: "top" };
+    if (!data.some((trace) => trace.showlegend)) return;
+    layout.legend = { ...layout.legend, x: 0, xanchor: "left", y: -0.06, yanchor: "top" };
     layout.margin = { ...layout.margin, b: 76 };
   }
 

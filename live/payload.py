@@ -24,7 +24,7 @@ class Column:
 def encode(values: NDArray[Any], *, time: bool) -> Column:
     """Base64 of the column. Prices and times keep eight bytes: four are 0.26 s and 0.002 off."""
     wide = np.ascontiguousarray(values, dtype="<f8")
-    return Column(base64.b64encode(wide).decode("ascii"), "f8", time)
+    return Column(base64.b64encode(wide.tobytes()).decode("ascii"), "f8", time)
 
 
 def pack(figure: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _headline(page: PairPage) -> None:
         ):
             shown = widgets.figure_of(value, text, state.why)
             st.metric(label, border=True, width=168, **({"help": note} | shown))
-        with st.container(border=True, width=280, key="pair-signal"):
+        with st.container(border=True, width=236, key="pair-signal"):
             st.caption("Signal on the last closed candle")
             st.markdown(f"**{state.signal}**")
 

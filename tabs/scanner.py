@@ -86,7 +86,7 @@ def _result(result: Any) -> None:
         key="scan-table",
         hide_index=True,
         width="stretch",
-        height=460,
+        height=min(460, 40 + 36 * len(table)),
         on_select="rerun",
         selection_mode="single-row",
         column_config=_columns(),

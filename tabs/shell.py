@@ -60,6 +60,8 @@ _STATES = {
 # Scripts that take a moment must not fade the page out, and nothing may stick out of a phone.
 _CSS = """
 <style>
+/* Its button is called Stop as well, and it comes and goes with every tick. */
+[data-testid="stStatusWidget"] { display: none; }
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 .block-container { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1680px; }
 .st-key-landing { max-width: 1160px; margin: 0 auto; padding-top: 5vh; }
@@ -69,7 +71,9 @@ _CSS = """
 .stTabs [role="tab"] { white-space: nowrap; }
 @media (max-width: 640px) {
   .block-container { padding-left: 0.8rem; padding-right: 0.8rem; }
-  .st-key-tiles > div, .st-key-watchlist > div, .st-key-steps > div { width: 100% !important; }
+  [class*="st-key-tile-"], [class*="st-key-step-"], .st-key-signal, .st-key-pair-signal {
+    width: 100% !important;
+  }
 }
 </style>
 """

@@ -122,5 +122,5 @@ def downloads(frame: Callable[[], pd.DataFrame], name: str, *, key: str) -> None
 
 def table(frame: pd.DataFrame, *, key: str, height: int | None = None, **options: Any) -> Any:
     """A table without its index."""
-    sizes = {} if height is None else {"height": height}
+    sizes: dict[str, Any] = {} if height is None else {"height": height}
     return st.dataframe(frame, key=key, hide_index=True, width="stretch", **sizes, **options)

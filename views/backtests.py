@@ -338,10 +338,7 @@ def grid_of(ask: BacktestAsk) -> Any:
     from trading.signals import HedgePlan
 
     windows = sorted({max(5, ask.z_window // 2), ask.z_window, ask.z_window * 2})
-    hedges = tuple(
-        HedgePlan(method=m, window=ask.hedge_window)  # type: ignore[arg-type]
-        for m in ("rolling", "kalman")
-    )
+    hedges = tuple(HedgePlan(method=m, window=ask.hedge_window) for m in ("rolling", "kalman"))
     entries = tuple(float(v) for v in np.round(np.arange(0.8, 3.61, 0.2), 2))
     exits = tuple(float(v) for v in np.round(np.arange(-0.6, 1.01, 0.2), 2))
     return Grid(entries, exits, tuple(windows), hedges)

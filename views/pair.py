@@ -251,8 +251,10 @@ def _fixed_fit(options: PairOptions, closes: Closes) -> tuple[float, float]:
 def _moving_fit(options: PairOptions, closes: Closes) -> tuple[Floats, Floats, Floats]:
     """Prior ratio and intercept of each candle: known before the candle's prices were."""
     price1, price2 = closes.series(closed=False)
-    extra = {"window": max(options.window, 10)} if options.method == "rolling_ols" else {}
-    path = Analytics.fit_hedge(price1, price2, method=options.method, **extra)
+    extra: dict[str, Any] = {}
+    if options.method == "rolling_ols":
+        extra["window"] = max(options.window, 10)
+    path: Any = Analytics.fit_hedge(price1, price2, method=options.method, **extra)
     columns = (path.ratio_prior, path.intercept_prior, path.ratio_se)
     ratio, intercept, se = (
         c.reindex(price1.index).to_numpy(dtype=float, copy=True) for c in columns

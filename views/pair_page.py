@@ -108,7 +108,7 @@ def _ratio_figure(state: PairState) -> dict[str, Any] | None:
         if closes.closed <= window:
             return None
         price1, price2 = closes.series(closed=False)
-        path = Analytics.fit_hedge(price1, price2, method="rolling_ols", window=window)
+        path: Any = Analytics.fit_hedge(price1, price2, method="rolling_ols", window=window)
         ratio = path.ratio.reindex(price1.index).to_numpy(dtype=float)
         se = path.ratio_se.reindex(price1.index).to_numpy(dtype=float)
         title = f"Hedge ratio, least squares over {window} candles"
@@ -298,7 +298,7 @@ def _ratio_facts(
     if state.moving:
         return [("Hedge ratio", state.ratio_text, "Known before the newest candle.")]
     try:
-        fit = Analytics.fit_hedge(price1, price2, method="ols")
+        fit: Any = Analytics.fit_hedge(price1, price2, method="ols")
     except PlatformError as problem:
         return [("Hedge ratio", "–", str(problem))]
     low, high = fit.ratio_interval

@@ -89,7 +89,7 @@ def _pair_checks(
 def _ratio_check(name: str, planted: Any, p1: pd.Series, p2: pd.Series) -> Check:
     text = significant(planted.hedge_ratio, 5)
     try:
-        fit = Analytics.fit_hedge(p1, p2, method="ols")
+        fit: Any = Analytics.fit_hedge(p1, p2, method="ols")
     except PlatformError as problem:
         return Check(name, "Hedge ratio", text, DASH, DASH, None, str(problem))
     low, high = fit.ratio_interval

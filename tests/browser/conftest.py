@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 READY_S = 90
+_SYMBOLS = "btcusdt,ethusdt,solusdt,linkusdt,adausdt"
 # What Chromium says of Streamlit's own frames, which is not ours to mend.
 _NOT_OURS = ("Unrecognized feature", "allow-scripts and allow-same-origin")
 
@@ -91,7 +92,9 @@ def stop_server(server: Server) -> None:
 @pytest.fixture(scope="session")
 def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The demo market, two hours of it fetched on Start."""
-    server = start_server(tmp_path_factory.mktemp("demo"), "demo", BACKFILL_MINUTES="120")
+    server = start_server(
+        tmp_path_factory.mktemp("demo"), "demo", BACKFILL_MINUTES="120", DEFAULT_SYMBOLS=_SYMBOLS
+    )
     yield server
     stop_server(server)
 

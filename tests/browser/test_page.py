@@ -17,7 +17,7 @@ def running(visit, server, tab="Dashboard", **size):
     page = visit(server, **size)
     page.open(tab)
     page.start()
-    page.button("Stop").wait_for()
+    page.page.locator(".st-key-stop button:not([disabled])").wait_for()
     return page
 
 
@@ -57,7 +57,7 @@ def test_nothing_overflows_on_any_tab(visit, demo_server, tab, width, screenshot
     if tab == "Scanner":
         seen.page.get_by_text("Pairs tested").wait_for(timeout=100_000)
     if tab == "Backtest" and width == 1440:
-        seen.button("play_arrow Run backtest").click()
+        seen.page.locator(".st-key-bt-run button").click()
         seen.charts("bt-equity-chart").first.wait_for(timeout=100_000)
     if screenshots and width == 1440:
         name = tab.lower().replace(" ", "_")
@@ -158,7 +158,7 @@ def test_the_first_paint_of_a_warm_server_is_quick(visit, demo_server):
 def test_stop_and_start_again_keeps_everything(visit, demo_server):
     seen = running(visit, demo_server)
     wait_for_data(seen)
-    seen.button("Stop").click()
+    seen.page.locator(".st-key-stop button").click()
     seen.page.locator(".st-key-header").get_by_text("stopped").wait_for()
     seen.page.reload()
     seen.page.locator(".st-key-tile-btcusdt [data-testid=stMetricValue]").wait_for()
