@@ -82,6 +82,7 @@ class BatchTickCollector(DataFeed):
         self._lock = threading.RLock()
         self._running = False
         self._hooks: list[BatchHook] = []
+        self._is_urgent: Callable[[TickBatch], bool] = lambda batch: False
         self._symbols: list[str] = []
         self._unknown: list[str] = []
         self._places: list[_Place] = []
@@ -129,6 +130,12 @@ class BatchTickCollector(DataFeed):
         self._hooks.append(hook)
         if self._intake is not None:
             self._intake.on_stored.append(hook)
+
+    def hurry_when(self, is_urgent: Callable[[TickBatch], bool]) -> None:
+        """Have ticks written at once where ``is_urgent`` says so; it is asked of what arrives."""
+        self._is_urgent = is_urgent
+        if self._intake is not None:
+            self._intake.is_urgent = is_urgent
 
     def start(self, symbols: Sequence[str] | str) -> None:
         """Begin to collect; returns at once. Called again, the symbols are added.
@@ -181,6 +188,7 @@ class BatchTickCollector(DataFeed):
             on_stored=self._call_back,
         )
         intake.on_stored += [*self._hooks, self._call_back]
+        intake.is_urgent = self._is_urgent
         intake.on_first = self._repairer.first_print
         self._gate = ConnectGate(min(1.0, self._deadlines.connect_s / 10))
         intake.start()
@@ -412,7 +420,10 @@ class BatchTickCollector(DataFeed):
             return "refused", f"None of the symbols is listed by the exchange: {unknown}."
         worst = max(shown, key=lambda link: _GRAVITY.index(_known(link.state)))
         state, sentence = _known(worst.state), worst.sentence
-        trouble = self._intake.counters.trouble if self._intake is not None else None
+        counters = self._intake.counters if self._intake is not None else None
+        if counters is not None and counters.mixed is not None:
+            return "refused", counters.mixed
+        trouble = counters.trouble if counters is not None else None
         if trouble is not None and state in ("live", "paused"):
             sentence = f"{sentence} Ticks wait in memory: {trouble}"
         return state, sentence

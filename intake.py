@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -88,6 +89,7 @@ class IntakeCounters:
     last_flush_ms: int | None = None
     write_ms: deque[float] = field(default_factory=lambda: deque(maxlen=512))
     trouble: str | None = None
+    mixed: str | None = None
 
     def latency_ms(self, share: float) -> float | None:
         """A percentile of the time that a batch took to be written and committed."""
@@ -122,6 +124,9 @@ class Intake:
         self.counters = IntakeCounters()
         self.on_stored: list[BatchHook] = []
         self.on_first: Callable[[str, int, int], None] = lambda symbol, trade_id, time_ms: None
+        # Asked of what arrives, in the reader's thread: True has the writer begin at once.
+        self.is_urgent: Callable[[TickBatch], bool] = lambda batch: False
+        self._urgent = False
         self._batch_size, self._interval_s = batch_size, interval_s
         self._items: list[Parsed] = []
         self._waiting = self._writing = 0
@@ -169,6 +174,7 @@ class Intake:
         if not count and not parsed.seen:
             return True
         deadline_s = time.monotonic() + patience_s
+        urgent = self.is_urgent(parsed.batch)
         with self._changed:
             while self.depth and self.depth + count > self.bound and not self._stopping:
                 left_s = deadline_s - time.monotonic()
@@ -180,7 +186,8 @@ class Intake:
                 self._first_s = time.monotonic()
             self._items.append(parsed)
             self._waiting += count
-            if self._waiting >= self._batch_size or len(self._items) == 1:
+            self._urgent = self._urgent or urgent
+            if self._urgent or self._waiting >= self._batch_size or len(self._items) == 1:
                 self._changed.notify_all()
         return True
 
@@ -209,12 +216,13 @@ class Intake:
                     self._changed.wait(1.0)
                     continue
                 left_s = self._first_s + self._interval_s - time.monotonic()
-                if self._waiting >= self._batch_size or left_s <= 0:
+                if self._urgent or self._waiting >= self._batch_size or left_s <= 0:
                     break
                 self._changed.wait(left_s)
             if not self._items:
                 return None
             items, self._items = self._items, []
+            self._urgent = False
             self._writing, self._waiting = self._waiting, 0
             self._changed.notify_all()
             return items
@@ -239,11 +247,22 @@ class Intake:
             return
         for symbol in new:
             row = batch.symbol.index(symbol)
-            with self.database.snapshot() as snapshot:
-                last_id, last_ms = snapshot.last_print(symbol)
+            last_id, last_ms = self._last_stored(symbol)
             if last_id is not None and last_ms is not None and last_id >= 0:
                 self.follower.begin(symbol, last_id, last_ms, "not collecting")
             self.on_first(symbol, batch.trade_id[row], batch.time_ms[row])
+
+    def _last_stored(self, symbol: str) -> tuple[int | None, int | None]:
+        """Where the stored tape of a symbol ends; asked again until the database answers."""
+        for wait_s in chain(RETRY_WRITE_S, repeat(RETRY_WRITE_S[-1])):
+            try:
+                with self.database.snapshot() as snapshot:
+                    return snapshot.last_print(symbol)
+            except (DatabaseBusy, ReadOnlyDatabase) as error:
+                self._note_trouble(error)
+                if not self._wait_to_retry(wait_s):
+                    raise
+        raise AssertionError("an endless loop ended")
 
     def _write(self, batch: TickBatch, gaps: Sequence[Gap]) -> None:
         """Write until it is written, or until the end where the disk still says no."""
@@ -261,8 +280,7 @@ class Intake:
                     self.counters.refused["not written before the end"] += len(batch)
                     return
             except MixedPrints as error:
-                self._note_trouble(error)
-                self.counters.refused["another kind of print is stored"] += len(batch)
+                self._refuse_mixed(batch, gaps, error)
                 return
         counters = self.counters
         counters.write_ms.append((time.perf_counter() - begun) * 1000)
@@ -274,6 +292,19 @@ class Intake:
             log.warning("writing works again")
             counters.trouble = None
         self._tell(written.fresh)
+
+    def _refuse_mixed(self, batch: TickBatch, gaps: Sequence[Gap], error: MixedPrints) -> None:
+        """Leave out the symbol whose prints are of another kind here; the others are stored."""
+        columns = batch.arrays()
+        if len(columns.names) > 1:
+            for i, name in enumerate(columns.names):
+                rows = np.flatnonzero(columns.group == i)
+                self._write(batch.select(rows), [g for g in gaps if g.symbol == name])
+            return
+        if self.counters.mixed != str(error):
+            log.error("%s", error)
+        self.counters.mixed = str(error)
+        self.counters.refused["another kind of print is stored"] += len(batch)
 
     def _note_trouble(self, error: DatabaseError) -> None:
         if self.counters.trouble != str(error):

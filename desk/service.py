@@ -26,6 +26,7 @@ from errors import BadInput, DatabaseBusy, PlatformError
 from notify import Channels, channels_of
 from storage import books, state_store
 from storage.state_store import Command
+from ticks import TickBatch
 from trading.market import STALE_MS
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class Feed(Protocol):
 
     def on_batch(self, hook: Callable[[Any], None]) -> None:
         """Have ``hook`` called after each commit."""
+
+    def hurry_when(self, is_urgent: Callable[[TickBatch], bool]) -> None:
+        """Have ticks for which this is true written without waiting for more."""
 
     def health(self) -> dict[str, Any]:
         """The collector's account of itself."""
@@ -108,6 +112,7 @@ class Desk:
         self._feed = collector
         if collector is not None:
             collector.on_batch(self._on_batch)
+            collector.hurry_when(self.is_urgent)
         self._spawn(self._run, "desk")
         if self._funding_rates is not None:
             self._spawn(self._fetch_funding, "desk-funding")
@@ -118,6 +123,10 @@ class Desk:
         if not self._stored_s:
             self._stored_s = time.perf_counter()
         self._wake.set()
+
+    def is_urgent(self, batch: TickBatch) -> bool:
+        """In the reader's thread: whether these prints may fire a rule, and should not wait."""
+        return self._state.engine.may_change(batch.symbol, batch.price)
 
     def _spawn(self, target: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,16 @@ class MoveWindow:
         while highs[0][0] < oldest:
             highs.popleft()
 
+    @property
+    def low(self) -> float:
+        """Lowest price of the window."""
+        return self._lows[0][1]
+
+    @property
+    def high(self) -> float:
+        """Highest price of the window."""
+        return self._highs[0][1]
+
     def rise(self, price: float) -> float:
         """Fraction above the lowest print of the window."""
         return price / self._lows[0][1] - 1.0
@@ -40,13 +50,6 @@ class MoveWindow:
     def fall(self, price: float) -> float:
         """Fraction below the highest print of the window: at most 0."""
         return price / self._highs[0][1] - 1.0
-
-    def move(self, price: float, op: Op) -> float:
-        """The rise for rules above, the fall for rules below, the larger for crossings."""
-        up, down = self.rise(price), self.fall(price)
-        if op is Op.ABOVE:
-            return up
-        return down if op is Op.BELOW or -down > up else up
 
 
 @dataclass(slots=True)
@@ -58,6 +61,8 @@ class _OfSymbol:
     windows: dict[int, MoveWindow] = field(default_factory=dict)
     low: float = math.inf
     high: float = -math.inf
+    calm_low: float = 0.0
+    calm_high: float = math.inf
 
 
 class AlertEngine:
@@ -161,17 +166,40 @@ class AlertEngine:
         if mine.move_rules:
             self._on_move(mine, time_ms, price)
 
+    def may_change(self, symbols: Sequence[str], prices: Sequence[float]) -> bool:
+        """Whether any of these prints could change a rule on prices or is far out of a window.
+
+        For another thread that wants to know what is urgent: it reads, and may be wrong by a
+        print or two, which costs nothing but a batch written early or late.
+        """
+        of = self._of
+        for symbol, price in zip(symbols, prices, strict=True):
+            mine = of.get(symbol)
+            if mine is None:
+                continue
+            if mine.price_rules and not mine.low < price < mine.high:
+                return True
+            if mine.move_rules and not mine.calm_low < price < mine.calm_high:
+                return True
+        return False
+
     def _on_move(self, mine: _OfSymbol, time_ms: int, price: float) -> None:
-        moves = {}
-        for window_s, window in mine.windows.items():
+        for window in mine.windows.values():
             window.push(time_ms, price)
-            moves[window_s] = {op: window.move(price, op) for op in Op}
+        calm_low, calm_high = 0.0, math.inf
         for rule_id in mine.move_rules:
             rule = self.rules[rule_id]
-            value = moves[rule.window_s][rule.op]
+            window = mine.windows[rule.window_s]
+            value = window.rise(price) if rule.op is Op.ABOVE else window.fall(price)
             low, high = guards(rule, self.states[rule_id])
             if not low < value < high:
                 self._feed(rule, value, time_ms, {"price": price})
+                low, high = guards(rule, self.states[rule_id])
+            if rule.op is Op.ABOVE and high < math.inf:
+                calm_high = min(calm_high, window.low * (1.0 + high))
+            elif rule.op is Op.BELOW and low > -math.inf:
+                calm_low = max(calm_low, window.high * (1.0 + low))
+        mine.calm_low, mine.calm_high = calm_low, calm_high
 
     def on_value(
         self, rule_id: str, value: float, time_ms: int, detail: Mapping[str, Any] | None = None
