@@ -194,9 +194,12 @@ class FrameParser:
         if len(prints) != len(messages):
             return self._one_by_one(messages)
         rows = [wrapped.data for wrapped in prints]
-        names = list(map(self._names.get, [row.s for row in rows]))
+        try:
+            names = list(map(self._names.__getitem__, [row.s for row in rows]))
+        except KeyError:
+            return self._one_by_one(messages)
         price, size = [row.p for row in rows], [row.q for row in rows]
-        if None in names or not _positive(price) or not _positive(size):
+        if not _positive(price) or not _positive(size):
             return self._one_by_one(messages)
         if self._single and not {row.X for row in rows} <= _TRADES:
             return self._one_by_one(messages)

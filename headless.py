@@ -21,6 +21,7 @@ from typing import Any
 from config import Config
 from database import Database
 from errors import PlatformError
+from ticks import iso_utc
 
 log = logging.getLogger("collector")
 
@@ -31,11 +32,9 @@ _FRESH_MS = 10_000
 class StructuredFormatter(logging.Formatter):
     """One event a line: time, level, where, and the message, as ``key=value``."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
         """The line; a traceback is folded into it."""
-        moment = self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z"
+        moment = iso_utc(int(record.created * 1000))
         text = record.getMessage()
         if record.exc_info:
             text += " | " + self.formatException(record.exc_info).replace("\n", " | ")

@@ -38,6 +38,7 @@ _HOUR_MS = 3_600_000 - 1000
 # Trades this young may not have reached the REST side yet: their absence proves nothing.
 _SETTLED_MS = 10_000
 _AGAIN_S = 2.0
+_LIST_AGAIN_S = 30.0
 _BEFORE_START = "from before collecting began"
 _TOO_OLD = "older than the 48 hours that the exchange keeps"
 _NO_REST = "single trades cannot be fetched again; Binance offers aggTrade alone"
@@ -136,7 +137,7 @@ class Repairer:
         self._skipped: set[int] = set()
         self._skip_asked = False
         self._lock = threading.Lock()
-        self._listed = False
+        self._list_due_s: float | None = 0.0
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="repair", daemon=True)
@@ -216,7 +217,7 @@ class Repairer:
 
     def _step(self) -> float:
         """One request at most; returns how long to wait before the next step."""
-        if not self._listed:
+        if self._list_due_s is not None and time.monotonic() >= self._list_due_s:
             self._list_instruments()
             return 0.0
         with self._lock:
@@ -238,11 +239,10 @@ class Repairer:
         return 0.0
 
     def _list_instruments(self) -> None:
-        try:
-            listed = self._rest.instruments()
-        finally:
-            # Not needed to collect: asked once, and whoever lacks it goes on without.
-            self._listed = True
+        """Ask what is listed; not needed to collect, so a failure only means asking again later."""
+        self._list_due_s = time.monotonic() + _LIST_AGAIN_S
+        listed = self._rest.instruments()
+        self._list_due_s = None
         self._on_instruments(listed)
 
     def _wait_for_weight(self) -> bool:
@@ -330,6 +330,8 @@ class Repairer:
     def _fetch(self, page: Page) -> None:
         gap, count = page.gap, page.last_id - page.first_id + 1
         rows = self._rest.agg_trades(gap.symbol, from_id=page.first_id, limit=count)
+        if self._stopping.is_set():
+            return
         inside = [i for i, n in enumerate(rows.trade_id) if page.first_id <= n <= page.last_id]
         rows = rows.select(inside)
         absent = _absent(page, set(rows.trade_id))
@@ -352,7 +354,8 @@ class Repairer:
     ) -> None:
         """Store a page, and in the same transaction what is left of the hole, or how it closed."""
         work = self._work.setdefault(gap.id, _Work(gap))
-        work.filled += len(rows) if len(rows) else (0 if absent else 1)
+        # No rows and nothing absent: the ids were stored already, so they exist.
+        work.filled += len(rows) or not absent
         left = None
         if low > gap.first_id:
             left = replace(gap, last_id=low - 1, end_ms=max(end_ms, gap.start_ms))

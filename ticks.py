@@ -199,10 +199,22 @@ class TickBatch:
     def select(self, rows: Sequence[int] | Ints) -> TickBatch:
         """The rows at these positions, in this order."""
         columns = self.arrays()
-        taken = TickArrays(columns.names, *(column[rows] for column in columns[1:]))
+        group = columns.group[rows]
+        names = columns.names
+        if len(names) > 1 and len(present := np.unique(group)) < len(names):
+            names = [names[i] for i in present.tolist()]
+            group = np.searchsorted(present, group)
+        taken = TickArrays(
+            names,
+            group,
+            columns.time_ms[rows],
+            columns.price[rows],
+            columns.size[rows],
+            columns.trade_id[rows],
+        )
         return TickBatch(
             self.kind,
-            np.array(columns.names, dtype=object)[taken.group].tolist() if len(taken.group) else [],
+            np.array(names, dtype=object)[group].tolist() if len(group) else [],
             taken.time_ms.tolist(),
             taken.price.tolist(),
             taken.size.tolist(),

@@ -302,3 +302,20 @@ def test_headless_it_collects_and_ends_cleanly_on_sigterm(tmp_path: Path) -> Non
         check=False,
     )
     assert "symbols=btcusdt,ethusdt" in status.stdout
+
+
+def test_another_kind_of_print_under_the_same_symbol_is_refused_with_a_sentence(
+    exchange: Exchange, database: Database
+) -> None:
+    feed = make(exchange, database)
+    feed.start(["btcusdt"])
+    flowing(feed)
+    feed.stop()
+    stored = len(stored_rows(database, "btcusdt"))
+    other = make(exchange, database, stream="trade")
+    other.start(["btcusdt", "ethusdt"])
+    wait_until(lambda: len(stored_rows(database, "ethusdt")) > 5, 15, "the other symbol flows")
+    wait_until(lambda: other.health()["state"] == "refused", 15, "the mix is refused")
+    assert "database of their own" in other.health()["sentence"]
+    other.stop()
+    assert len(stored_rows(database, "btcusdt")) == stored

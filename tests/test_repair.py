@@ -67,7 +67,7 @@ def repairer(database: Database, exchange: Exchange, kind: str = "aggTrade") -> 
         on_instruments=lambda listed: None,
         on_stored=lambda batch: None,
     )
-    one._listed = True
+    one._list_due_s = None
     return one
 
 
