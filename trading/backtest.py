@@ -215,7 +215,13 @@ def simulate(
         extras,
     )
     more = extras[12] if extras else _NO_FINER
-    return Simulated(rows[:count].copy(), totals, more[:rehedges].copy())
+    # A view: what lies behind it was never touched, and a copy of many trades takes longer.
+    rows = rows[:count]
+    if count:
+        acted = np.maximum(rows[:, [col.C_SIGNAL_IN, col.C_SIGNAL_OUT]], begin).astype(np.int64)
+        if np.isinf(signals.zscore[acted]).any():
+            raise BadInput("The z-score is infinite somewhere: its window had no variation.")
+    return Simulated(rows, totals, more[:rehedges].copy())
 
 
 def _checked(signals: Signals, n: int) -> Signals:
@@ -223,8 +229,6 @@ def _checked(signals: Signals, n: int) -> Signals:
     for name, values in zip(Signals._fields, out, strict=True):
         if values.shape != (n,):
             raise BadInput(f"{name} has shape {values.shape}, the candles are {n}.")
-    if np.isinf(out.zscore).any():
-        raise BadInput("The z-score is infinite somewhere: its window had no variation.")
     return out
 
 
