@@ -195,10 +195,9 @@ class AlertEngine:
             if not low < value < high:
                 self._feed(rule, value, time_ms, {"price": price})
                 low, high = guards(rule, self.states[rule_id])
-            if rule.op is Op.ABOVE and high < math.inf:
-                calm_high = min(calm_high, window.low * (1.0 + high))
-            elif rule.op is Op.BELOW and low > -math.inf:
-                calm_low = max(calm_low, window.high * (1.0 + low))
+            base = window.low if rule.op is Op.ABOVE else window.high
+            calm_low = max(calm_low, base * (1.0 + low))
+            calm_high = min(calm_high, base * (1.0 + high))
         mine.calm_low, mine.calm_high = calm_low, calm_high
 
     def on_value(
