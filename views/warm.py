@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[1]
+# What spread, z-score and correlation of the first pages are made of.
+_FIRST = ("rolling", "regression", "rolling_pair")
 
 _ready = threading.Event()
 _started = threading.Lock()
@@ -30,11 +37,20 @@ def wait(timeout_s: float) -> bool:
     return _ready.wait(timeout_s)
 
 
+def _compile(*modules: str) -> None:
+    """Fill the cache of compiled kernels from a process of its own: compiling holds a page up."""
+    command = [sys.executable, "-m", "kernels", *modules]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        log.warning("compiling ahead failed, pages will do it themselves: %s", done.stderr)
+
+
 def _load() -> None:
     """Run each analytic that the first pages use on a few made-up points."""
-    from analytics import Analytics
-
     try:
+        _compile(*_FIRST)
+        from analytics import Analytics
+
         steps = np.arange(120, dtype=float)
         x = pd.Series(100.0 + np.sin(steps) + 0.1 * steps)
         y = pd.Series(2.0 * x + np.cos(1.7 * steps))
@@ -46,3 +62,4 @@ def _load() -> None:
         log.exception("loading the analytics failed")
     finally:
         _ready.set()
+    _compile()
