@@ -426,6 +426,20 @@ class BinanceRest:
         """The first aggregate trades of a span of less than an hour."""
         return self._rows(symbol, {"startTime": start_ms, "endTime": end_ms, "limit": limit})
 
+    def last_funding_rate(self, symbol: str) -> float | None:
+        """The funding rate published last, a fraction per funding time; None where there is none.
+
+        Raises
+        ------
+        MalformedMessage
+            The answer is not as described.
+        """
+        rows = self._get_json("/fapi/v1/fundingRate", {"symbol": symbol.upper(), "limit": 1})
+        try:
+            return float(rows[-1]["fundingRate"]) if rows else None
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise MalformedMessage(f"fundingRate of {symbol} is not as described.") from None
+
     def _rows(self, symbol: str, parameters: dict[str, Any]) -> TickBatch:
         body = self._get("/fapi/v1/aggTrades", {"symbol": symbol.upper(), **parameters})
         try:

@@ -198,6 +198,7 @@ class Runtime:
         return self._database
 
     def _collect(self, database: Database, symbols: list[str]) -> None:
+        from binance import BinanceRest
         from collector import BatchTickCollector
         from desk import Desk
 
@@ -213,7 +214,8 @@ class Runtime:
         if self._source != "replay":  # a recording is old by its own clock
             self._retention = Retention(database, Config.DATA_RETENTION_HOURS)
             self._retention.start(self.now_ms)
-        self._desk = Desk(database, self.now_ms)
+        rest = BinanceRest(options.get("rest_base", Config.BINANCE_REST_BASE))
+        self._desk = Desk(database, self.now_ms, funding_rates=rest.last_funding_rate)
         self._desk.start(self._collector)
         self._collector.start(symbols)
         log.info("collecting %s from %s", ",".join(symbols), self._source)

@@ -65,7 +65,8 @@ class _AutoTurn:
         """Judge each unseen close in order; only the newest may open a position."""
         length = self.settings.length_ms
         unseen = min(_LONGEST_CATCH_UP, (close_ms - self.auto.last_close_ms) // length)
-        limit = self.settings.candles_needed + unseen
+        # Twice what is needed: a leg without a trade leaves a candle out.
+        limit = 2 * self.settings.candles_needed + unseen
         candles = closed_pair_candles(snapshot, self.settings, limit, close_ms)
         closes = candles.time_ms + length
         try:

@@ -356,12 +356,12 @@ class Desk:
             self._state.also(lambda con, a=account: store_equity(con, a, now_ms))
 
     def _fetch_funding(self) -> None:
-        """Ask for the funding rates of held symbols every few minutes."""
+        """Ask for the funding rates of held symbols once a minute."""
         while not self._stop.is_set():
             for account in list(self._state.accounts.values()):
                 for position in account.book.open_positions():
                     self._learn_rate(position.symbol)
-            self._stop.wait(300.0)
+            self._stop.wait(60.0)
 
     def _learn_rate(self, symbol: str) -> None:
         if self._funding_rates is None:

@@ -51,7 +51,7 @@ def compare_run(snapshot: Snapshot, account: AccountRow, row: AutoRow, now_ms: i
     stopped_ms = row.stopped_ms or now_ms
     length = settings.length_ms
     last_ms = stopped_ms // length * length
-    limit = settings.candles_needed + min(_LONGEST, (last_ms - row.started_ms) // length + 1)
+    limit = 2 * settings.candles_needed + min(_LONGEST, (last_ms - row.started_ms) // length + 1)
     candles = closed_pair_candles(snapshot, settings, limit, last_ms)
     pairs = [
         p for p in snapshot.books(books.pairs, account.id, open_only=False)
