@@ -18,11 +18,11 @@ from binance import BinanceRest, Instrument, Parsed, StreamKind, names_a_route
 from config import Config
 from data_feed import DataFeed, TickCallback
 from database import Database
-from intake import BatchHook, Intake
-from link import SILENT, ConnectGate, Link
-from meters import LagMeter, RateMeter
-from repair import Repairer
-from supervision import Deadlines, shards
+from collecting.intake import BatchHook, Intake
+from collecting.link import SILENT, ConnectGate, Link
+from collecting.meters import LagMeter, RateMeter
+from collecting.repair import Repairer
+from collecting.supervision import Deadlines, shards
 from ticks import TickBatch, clean_symbols
 
 log = logging.getLogger(__name__)
@@ -482,6 +482,6 @@ def _wall_ms() -> int:
 
 
 if __name__ == "__main__":
-    from headless import main
+    from collecting.headless import main
 
     raise SystemExit(main())

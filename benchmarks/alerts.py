@@ -26,10 +26,10 @@ from binance import Parsed
 from config import Config
 from database import Database
 from desk import Desk
-from intake import Intake
+from collecting.intake import Intake
 from notify import Channels
 from storage import alert_store
-from supervision import percentile
+from collecting.supervision import percentile
 from ticks import TickBatch
 from trading.alerts import AlertRule, Op, RuleState, advance
 

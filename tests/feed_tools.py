@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from database import Database
-from supervision import Deadlines
+from collecting.supervision import Deadlines
 
 QUICK = Deadlines(
     connect_s=2.0,

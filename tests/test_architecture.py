@@ -63,7 +63,7 @@ def test_sockets_stay_where_the_wire_is(name):
     if name == "runtime.py":
         found -= {"socket"}  # asks for this machine's name, opens nothing
     allowed = is_in(
-        name, "collector", "binance", "frames", "data_feed", "notify", "simulator/", "live/"
+        name, "collecting/", "binance", "data_feed", "notify", "simulator/", "live/"
     )
     assert allowed or not found
 
@@ -86,12 +86,12 @@ def test_the_nouns_know_only_one_another(name):
 def test_the_simulator_shares_no_parsing_with_the_client():
     for name in NAMES:
         if is_in(name, "simulator/"):
-            assert not {"binance", "frames", "collector", "database"} & roots_of(name), name
+            assert not {"binance", "collecting", "collector", "database"} & roots_of(name), name
 
 
 def test_database_and_wire_do_not_know_each_other():
-    assert not {"binance", "data_feed", "collector", "frames"} & roots_of("database.py")
-    for name in ("binance.py", "data_feed.py", "frames.py"):
+    assert not {"binance", "data_feed", "collector", "collecting"} & roots_of("database.py")
+    for name in ("binance.py", "data_feed.py", "collecting/frames.py"):
         assert not {"database", "storage"} & roots_of(name), name
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frames import MAX_MESSAGE, FrameBuffer, ProtocolError, Received, read_into
+from collecting.frames import MAX_MESSAGE, FrameBuffer, ProtocolError, Received, read_into
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 

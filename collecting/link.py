@@ -33,8 +33,8 @@ from binance import (
     unsubscribe,
 )
 from errors import CertificateRefused, FeedError, NoNetwork, RateLimited
-from frames import FrameBuffer, Received, read_into
-from supervision import (
+from collecting.frames import FrameBuffer, Received, read_into
+from collecting.supervision import (
     Deadlines,
     Pacer,
     Verdict,

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from supervision import percentile
+from collecting.supervision import percentile
 
 LAG_EDGES_MS = (0, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
 _SAMPLES = 1024

@@ -8,7 +8,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervision import (
+from collecting.supervision import (
     FATAL_S,
     Deadlines,
     Pacer,

@@ -26,7 +26,7 @@ from binance import (
 from config import Config
 from database import Database, Gap
 from errors import DatabaseError, FeedError, RateLimited
-from supervision import backoff, wait_after
+from collecting.supervision import backoff, wait_after
 from ticks import TickBatch
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from binance import Parsed
 from candles import Ints
 from database import Database, Gap
 from errors import DatabaseBusy, DatabaseError, MixedPrints, ReadOnlyDatabase
-from supervision import RETRY_WRITE_S, percentile
+from collecting.supervision import RETRY_WRITE_S, percentile
 from ticks import PrintKind, TickBatch
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from binance import BinanceRest
 from database import Database, Gap
 from errors import FeedError
-from intake import Follower, in_order
-from repair import KEPT_MS, Page, Repairer, _absent
+from collecting.intake import Follower, in_order
+from collecting.repair import KEPT_MS, Page, Repairer, _absent
 from simulator import EPOCH_MS
 from ticks import TickBatch
 
