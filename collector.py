@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from binance import BinanceRest, Instrument, Parsed, StreamKind, names_a_route
-from config import Config
-from data_feed import DataFeed, TickCallback
-from database import Database
 from collecting.intake import BatchHook, Intake
 from collecting.link import SILENT, ConnectGate, Link
 from collecting.meters import LagMeter, RateMeter
 from collecting.repair import Repairer
 from collecting.supervision import Deadlines, shards
+from config import Config
+from data_feed import DataFeed, TickCallback
+from database import Database
 from ticks import TickBatch, clean_symbols
 
 log = logging.getLogger(__name__)

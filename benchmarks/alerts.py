@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import header
 from binance import Parsed
+from collecting.intake import Intake
+from collecting.supervision import percentile
 from config import Config
 from database import Database
 from desk import Desk
-from collecting.intake import Intake
 from notify import Channels
 from storage import alert_store
-from collecting.supervision import percentile
 from ticks import TickBatch
 from trading.alerts import AlertRule, Op, RuleState, advance
 

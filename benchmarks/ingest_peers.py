@@ -56,7 +56,7 @@ def url_of(port: int, names: list[str]) -> str:
 def receive_ours(port: int, names: list[str], messages: int, file: str) -> Answer:
     """The platform's frame reader and parser, on websocket-client's handshake."""
     from binance import FrameParser
-    from frames import FrameBuffer, read_into
+    from collecting.frames import FrameBuffer, read_into
 
     socket = websocket.WebSocket()
     socket.connect(url_of(port, names), timeout=10)

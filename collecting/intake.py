@@ -20,9 +20,9 @@ import numpy as np
 
 from binance import Parsed
 from candles import Ints
+from collecting.supervision import RETRY_WRITE_S, percentile
 from database import Database, Gap
 from errors import DatabaseBusy, DatabaseError, MixedPrints, ReadOnlyDatabase
-from collecting.supervision import RETRY_WRITE_S, percentile
 from ticks import PrintKind, TickBatch
 
 log = logging.getLogger(__name__)

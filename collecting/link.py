@@ -32,7 +32,6 @@ from binance import (
     subscribe,
     unsubscribe,
 )
-from errors import CertificateRefused, FeedError, NoNetwork, RateLimited
 from collecting.frames import FrameBuffer, Received, read_into
 from collecting.supervision import (
     Deadlines,
@@ -43,6 +42,7 @@ from collecting.supervision import (
     fell_silent,
     wait_after,
 )
+from errors import CertificateRefused, FeedError, NoNetwork, RateLimited
 
 log = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from binance import (
     StreamKind,
     is_retryable,
 )
+from collecting.supervision import backoff, wait_after
 from config import Config
 from database import Database, Gap
 from errors import DatabaseError, FeedError, RateLimited
-from collecting.supervision import backoff, wait_after
 from ticks import TickBatch
 
 log = logging.getLogger(__name__)

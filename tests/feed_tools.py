@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from database import Database
 from collecting.supervision import Deadlines
+from database import Database
 
 QUICK = Deadlines(
     connect_s=2.0,

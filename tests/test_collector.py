@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 import collector as collector_module
+from collecting.headless import StructuredFormatter, status_line
 from collector import BatchTickCollector
 from config import Config
 from data_feed import DataFeed
 from database import Database
-from collecting.headless import StructuredFormatter, status_line
 from simulator import Clock, Exchange, PlantedMarket, faults
 from tests.feed_tools import QUICK, stored_rows, tape_rows, wait_until
 from ticks import Tick
