@@ -31,13 +31,16 @@ def closed_pair_candles(
     )
     common, i, j = np.intersect1d(first.open_ms, second.open_ms, return_indices=True)
     return PairCandles(
-        common,
-        *(frozen_array(a) for a in (first.open[i], second.open[j])),
-        *(frozen_array(a) for a in (first.close[i], second.close[j])),
-        *(frozen_array(a) for a in (first.volume[i], second.volume[j])),
-        settings.length_ms,
-        settings.symbol1,
-        settings.symbol2,
+        time_ms=common,
+        open1=frozen_array(first.open[i]),
+        open2=frozen_array(second.open[j]),
+        close1=frozen_array(first.close[i]),
+        close2=frozen_array(second.close[j]),
+        volume1=frozen_array(first.volume[i]),
+        volume2=frozen_array(second.volume[j]),
+        timeframe_ms=settings.length_ms,
+        symbol1=settings.symbol1,
+        symbol2=settings.symbol2,
     )
 
 

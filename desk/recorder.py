@@ -117,7 +117,7 @@ def quotes_row(market: Market) -> dict[str, Any]:
 def load_quotes(market: Market, rows: Mapping[str, Mapping[str, Any]]) -> None:
     """Last prints back into the market."""
     for symbol, row in rows.items():
-        market.quotes[symbol] = Quote(
-            **{name: math.nan if row[name] is None and name in ("price", "bid", "ask")
-               else row[name] for name in _QUOTE_FIELDS}
-        )  # fmt: skip
+        values: dict[str, Any] = {name: row[name] for name in _QUOTE_FIELDS}
+        for name in ("price", "bid", "ask"):
+            values[name] = math.nan if values[name] is None else values[name]
+        market.quotes[symbol] = Quote(**values)

@@ -141,9 +141,9 @@ def warm_up() -> None:
     steps = np.random.default_rng(1).normal(size=(2, 120)).cumsum(axis=1) + 100.0
     engle_granger(steps[0], steps[1])
     settings = AutoSettings("a", "b", hedge=HedgePlan("rolling", 20), z_window=20)
-    columns = [frozen_array(steps[k]) for k in (0, 1, 0, 1, 0, 1)]
+    y, x = frozen_array(steps[0]), frozen_array(steps[1])
     times = np.arange(120, dtype=np.int64) * settings.length_ms
-    signals_of(PairCandles(times, *columns, settings.length_ms), settings)
+    signals_of(PairCandles(times, y, x, y, x, y, x, settings.length_ms), settings)
 
 
 def open_pairs(state: DeskState) -> list[Pair]:

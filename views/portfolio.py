@@ -224,7 +224,7 @@ def _pair_lines(
                 pair.state.value,
                 pnl,
                 " · ".join(_leg_text(leg, m) for leg, m in zip(legs, marks, strict=True)),
-                leg_risk(pair, *legs, *marks),
+                leg_risk(pair, legs[0], legs[1], marks[0], marks[1]),
                 tuple(health.get(pair.id, {}).get("warnings", ())),
                 _health_text(health.get(pair.id)),
             )
@@ -299,7 +299,7 @@ def _trade_facts(
         ("Profit factor", figures.profit_factor, number),
         ("Average holding", figures.average_holding, duration),
     ):
-        text = "–" if figure.value is None else show(figure.value)  # type: ignore[operator]
+        text = "–" if figure.value is None else show(figure.value)
         out.append((label, text, figure.reason or "Net of fees and funding"))
     minutes = _by_minute(curve)
     if len(minutes) < 3:
