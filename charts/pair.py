@@ -224,7 +224,7 @@ def scatter_with_fit(
                 "colorscale": [[0, "#33415f"], [1, colours.lines[0]]],
             },
             "showlegend": False,
-            "hovertemplate": "%{x} · %{y}<extra></extra>",
+            "hovertemplate": "%{x:.7~r} · %{y:.7~r}<extra></extra>",
         }
     ]
     if fit is not None:

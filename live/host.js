@@ -20,7 +20,7 @@ function decode(column, local) {
   const text = atob(column.b);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const values = new Float64Array(bytes.buffer);
+  const values = column.d === "f4" ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer);
   return column.t && local ? values.map(toZone) : values;
 }
 

@@ -85,10 +85,13 @@ def style() -> None:
 
 
 def launched() -> bool:
-    """Whether the dashboard is open; a deep link opens it at once."""
-    if "tab" in st.query_params:
+    """Whether the dashboard is open; a deep link, or a reload, opens it at once."""
+    if "tab" in st.query_params or "desk" in st.query_params:
         st.session_state["launched"] = True
-    return bool(st.session_state.get("launched"))
+    if st.session_state.get("launched"):
+        st.query_params["desk"] = "open"
+        return True
+    return False
 
 
 def desk() -> None:

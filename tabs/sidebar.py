@@ -49,7 +49,6 @@ def _recall(runtime: Runtime) -> None:
     """Fill the session with what was remembered, once a session and source."""
     if st.session_state.get("recalled") == runtime.source:
         return
-    st.session_state["recalled"] = runtime.source
     try:
         stored = runtime.load_settings()
     except PlatformError:
@@ -69,6 +68,8 @@ def _recall(runtime: Runtime) -> None:
             continue
         if _acceptable(name, value):
             st.session_state[name] = value
+    # Last: a run may be cut short at any call, and the next then begins here again.
+    st.session_state["recalled"] = runtime.source
 
 
 def _acceptable(name: str, value: Any) -> bool:

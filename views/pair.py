@@ -80,7 +80,7 @@ class Closes:
     def series(self, *, closed: bool = True) -> tuple[pd.Series, pd.Series]:
         """price1 and price2 on a UTC index, the forming candle left out or not."""
         end = self.closed if closed else len(self.at_ms)
-        index = pd.DatetimeIndex(pd.to_datetime(self.at_ms[:end], unit="ms", utc=True))
+        index = pd.DatetimeIndex(self.at_ms[:end].view("datetime64[ms]"), tz="UTC")
         return pd.Series(self.y[:end], index), pd.Series(self.x[:end], index)
 
 

@@ -58,7 +58,9 @@ def read_pair_page(snapshot: Snapshot, options: PairOptions, now_ms: int) -> Pai
     start, end = int(at_ms[0]), int(at_ms[-1]) + length
     both = [s for s in (options.y, options.x) if s]
     gaps = [g for s in both for g in snapshot.open_spans(s, start, end)]
-    signals, note = _past_signals(state)
+    # Of closed candles alone: they change once a candle, not with every refresh.
+    key = ("signals", options, fingerprint(state.closes))
+    signals, note = _STUDIES.get(key, lambda: _past_signals(state))
     return PairPage(
         version=snapshot.version,
         state=state,

@@ -172,7 +172,7 @@ def test_the_recording_reaches_the_screen(visit, replay_server, screenshots):
     seen.page.wait_for_timeout(15_000)
     state = seen.state("ohlc")
     assert int(state["points"]) > 5
-    assert 50_000 < float(state["lastY"]) < 70_000
+    assert float(state["lastY"]) > 1_000
     assert seen.page.get_by_text("replay of a recording").first.is_visible()
     if screenshots:
         seen.page.screenshot(path=screenshots / "replay.png")
