@@ -208,7 +208,7 @@ def trade_loop(
     blocks: Any,
     full: Any,
 ) -> Any:
-    """Trade two legs over candles ``begin … end − 1``; number of trades written.
+    """Trade two legs over candles ``begin … end − 1``.
 
     Parameters
     ----------
@@ -229,6 +229,11 @@ def trade_loop(
     full : tuple of arrays or None
         ``(may_enter, may_fill, volume1, volume2, vol_year, funding1, funding2, fine_start,
         fine_open1, fine_open2, fine_close1, fine_close2, rehedges)``.
+
+    Returns
+    -------
+    tuple of int
+        Trades, re-hedges, and the first candle whose infinite z was acted on, −1 where none.
     """
     entry_th, exit_th = p[ENTRY], p[EXIT]
     fee_rate, slip, impact, cap = p[FEE], p[SLIP], p[IMPACT], p[SLIP_CAP]
@@ -241,6 +246,7 @@ def trade_loop(
     z_stop, spread_stop, take_profit = inf, inf, inf
     max_holding, cooldown = 0, 0
     n_rehedges = 0
+    infinite = -1
     if full is not None:
         z_stop, spread_stop, take_profit = p[Z_STOP], p[SPREAD_STOP], p[TAKE_PROFIT]
         max_holding, cooldown = int(p[MAX_HOLDING]), int(p[COOLDOWN])
@@ -523,6 +529,10 @@ def trade_loop(
                 gains += net
             else:
                 losses -= net
+        if infinite < 0 and abs(z[i]) == inf:
+            infinite = i
+        elif infinite < 0 and signal_out >= 0.0 and abs(z[int(signal_out)]) == inf:
+            infinite = int(signal_out)
         all_fees += fees
         all_slip += slipped
         all_funding += funding
@@ -575,4 +585,4 @@ def trade_loop(
     out[T_OPEN] = open_at_end
     out[T_GAINS] = gains
     out[T_LOSSES] = losses
-    return count, n_rehedges
+    return count, n_rehedges, infinite

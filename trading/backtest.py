@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,7 +151,8 @@ def run_pair(
         Hedge ratio, spread and z-score known at each close, in place of the settings' plan.
     fine : PairCandles, optional
         The finest stored candles of both legs: stops and targets are judged on their closes and
-        filled at the next finer open. Otherwise on the candles' closes.
+        filled at the next finer open, which after a candle's last finer close is the open of the
+        next candle. Otherwise on the candles' closes.
     funding1, funding2 : Series of rates by time, or one set rate, or None
     gaps : sequence of (start_ms, end_ms)
         The gap ledger's half-open spans: nothing is opened in them, nor across missing candles.
@@ -173,9 +175,14 @@ def run_pair(
     else:
         signals = _checked(signals, len(candles))
     extras = full_arrays(candles, settings, signals.hedge_ratio, fine, (funding1, funding2), gaps)
-    span = simulate(candles, settings, signals, extras, 0, len(candles))
     funding = filters.Funding(extras[5], extras[6]) if extras else None
-    return PairBacktest(candles, settings, signals, *span, funding, fine, market)
+    if extras is None:
+        # The totals alone take half the time; the table of trades is written when asked for.
+        totals, _, _ = _run_kernel(candles, settings, signals, None, 0, len(candles), None)
+        table = partial(_plain_rows, candles, settings, signals, int(totals[col.T_TRADES]))
+        return PairBacktest(candles, settings, signals, table, totals, _NO_FINER[:0], market=market)
+    run = simulate(candles, settings, signals, extras, 0, len(candles))
+    return PairBacktest(candles, settings, signals, *run, funding, fine, market)
 
 
 class Simulated(NamedTuple):
@@ -194,12 +201,37 @@ def simulate(
     begin: int,
     end: int,
 ) -> Simulated:
-    """Run the kernel over candles ``begin … end − 1``."""
+    """Run the kernel over candles ``begin … end − 1``, with its table of trades."""
+    rows = np.empty(((end - begin) // 2 + 1, col.N_TRADE))
+    totals, count, rehedges = _run_kernel(candles, settings, signals, extras, begin, end, rows)
+    more = extras[12] if extras else _NO_FINER
+    # A view: what lies behind it was never touched, and a copy of many trades takes longer.
+    return Simulated(rows[:count], totals, more[:rehedges].copy())
+
+
+def _plain_rows(
+    candles: PairCandles, settings: PairSettings, signals: Signals, trades: int
+) -> Array:
+    """The table of trades of a run without extras, whose number of trades is known."""
+    rows = np.empty((trades, col.N_TRADE))
+    _run_kernel(candles, settings, signals, None, 0, len(candles), rows)
+    return rows
+
+
+def _run_kernel(
+    candles: PairCandles,
+    settings: PairSettings,
+    signals: Signals,
+    extras: tuple[Any, ...] | None,
+    begin: int,
+    end: int,
+    rows: Array | None,
+) -> tuple[Array, int, int]:
+    """Totals, number of trades and of re-hedges; trades are written into ``rows`` where given."""
     from kernels.trade_loop import trade_loop
 
     totals = np.zeros(col.N_TOTALS)
-    rows = np.empty(((end - begin) // 2 + 1, col.N_TRADE))
-    count, rehedges = trade_loop(
+    count, rehedges, infinite = trade_loop(
         signals.zscore,
         signals.hedge_ratio,
         candles.open1,
@@ -214,14 +246,13 @@ def simulate(
         None,
         extras,
     )
-    more = extras[12] if extras else _NO_FINER
-    # A view: what lies behind it was never touched, and a copy of many trades takes longer.
-    rows = rows[:count]
-    if count:
-        acted = np.maximum(rows[:, [col.C_SIGNAL_IN, col.C_SIGNAL_OUT]], begin).astype(np.int64)
-        if np.isinf(signals.zscore[acted]).any():
-            raise BadInput("The z-score is infinite somewhere: its window had no variation.")
-    return Simulated(rows, totals, more[:rehedges].copy())
+    if infinite >= 0:
+        at = pd.Timestamp(int(candles.time_ms[infinite]), unit="ms", tz="UTC")
+        raise BadInput(
+            f"The z-score of the candle at {at:%Y-%m-%d %H:%M:%S} UTC (number {infinite}) is "
+            "infinite: its window had no variation."
+        )
+    return totals, count, rehedges
 
 
 def _checked(signals: Signals, n: int) -> Signals:

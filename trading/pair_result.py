@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,19 +67,24 @@ def six_figures(
 class PairBacktest:
     """A finished run.
 
-    ``rows`` are the trades as the kernel wrote them (`kernels.columns`), ``totals`` its sums,
-    ``rehedges`` (k, 4) candle, quantity, price and fee of each re-hedge of the second leg.
+    ``table`` is `rows` or a function that gives it when first asked for, ``totals`` the kernel's
+    sums, ``rehedges`` (k, 4) candle, quantity, price and fee of each re-hedge of the second leg.
     """
 
     candles: PairCandles
     settings: PairSettings
     signals: Signals
-    rows: Array
+    table: Array | Callable[[], Array]
     totals: Array
     rehedges: Array
     funding: Funding | None = None
     fine: PairCandles | None = None
     market: pd.Series | None = None
+
+    @cached_property
+    def rows(self) -> Array:
+        """The trades as the kernel writes them, (k, N_TRADE), see `kernels.columns`."""
+        return self.table() if callable(self.table) else self.table
 
     @cached_property
     def summary(self) -> SixFigures:

@@ -207,7 +207,11 @@ def _run(
         prices, z, lag, positions, signals[0], signals[1], values, fills, holding, codes
     )
     if np.isinf(values[1]).any() or np.isinf(values[3]).any():
-        raise BadInput("The z-score is infinite somewhere: its window had no variation.")
+        at = int(np.flatnonzero(np.isinf(z))[0])
+        raise BadInput(
+            f"The z-score of the candle at {index[at]} (number {at}) is infinite: its window had "
+            "no variation."
+        )
     return _frame(index, values, fills, holding, codes), positions
 
 

@@ -186,6 +186,57 @@ def test_stops_are_judged_on_the_finest_candles_and_filled_at_the_next_finer_ope
         run_pair(coarse, setup, fine=coarse)
 
 
+def test_a_stop_on_the_last_finer_close_is_filled_at_the_next_open_which_is_the_coarse_one():
+    fine = pair(60 * 40, seed=3)
+    at = np.arange(0, len(fine), 15)
+    times = pd.to_datetime(fine.time_ms[at], unit="ms", utc=True)
+    close1 = fine.close1.copy()
+    close1[15 * 21 + 14] *= 0.99  # the stop is crossed on the last finer close of candle 21 alone
+    fine = replace(fine, close1=close1)
+    legs = [
+        pd.DataFrame({"timestamp": times, "open": o[at], "close": cl[at + 14]})
+        for o, cl in ((fine.open1, fine.close1), (fine.open2, fine.close2))
+    ]
+    coarse = pair_candles(*legs)
+    z = np.full(len(coarse), -0.5)
+    z[[19, 21]] = -3.0
+    known = Signals(np.full(len(coarse), 1.5), np.zeros(len(coarse)), z)
+    setup = PairSettings(rules=Rules(2.0, 0.0, spread_stop=3e-3), costs=FREE)
+    result = run_pair(coarse, setup, signals=known, fine=fine)
+    first = result.trades.iloc[0]
+    assert first["reason"] == "spread stop"
+    assert first["exit_time"] == times[22]
+    assert first["exit_price1"] == coarse.open1[22] == fine.open1[15 * 22]
+    # Decided on candle 21's close, which therefore opens nothing, whatever its z.
+    assert len(result.trades) == 1
+
+
+def test_the_table_of_trades_asked_for_later_is_that_of_the_totals():
+    setup = PairSettings(rules=Rules(1.2, 0.1), hedge=HedgePlan("rolling", 60), z_window=30)
+    for n, seed in ((200, 0), (3000, 1)):
+        c = pair(n, seed)
+        result = run_pair(c, setup)
+        eager = run_pair(c, setup, funding1=pd.Series([0.0], index=[c.time_ms[0]]))
+        assert callable(result.table)
+        assert not callable(eager.table)
+        np.testing.assert_allclose(result.rows, eager.rows, rtol=1e-12, atol=1e-9)
+        assert len(result.rows) == result.summary.trades == eager.summary.trades
+        assert result.rows[-1, 19] == result.totals[0]
+
+
+def test_an_infinite_zscore_that_is_acted_on_is_named_by_its_candle():
+    c = pair(100)
+    z = np.zeros(100)
+    z[40] = np.inf
+    known = Signals(np.full(100, 1.5), np.zeros(100), z)
+    at = pd.Timestamp(c.time_ms[40], unit="ms").strftime("%Y-%m-%d %H:%M:%S")
+    with pytest.raises(BadInput, match=rf"{at} UTC \(number 40\) is infinite"):
+        run_pair(c, signals=known)
+    z[[39, 40]] = -3.0, np.inf
+    with pytest.raises(BadInput, match="number 40"):
+        run_pair(c, signals=known, funding1=1e-4)
+
+
 def test_nothing_is_opened_in_gaps_or_across_missing_candles():
     c = pair(200)
     z = np.full(200, np.nan)
