@@ -188,10 +188,13 @@ def _columns(frame: pd.DataFrame) -> CandleColumns:
     frame = frame.sort_values("timestamp", kind="stable")
     size = frame["volume"] if "volume" in frame else pd.Series(0.0, frame.index)
     return CandleColumns(
-        np.zeros(len(frame), dtype=np.int64),
-        _times(pd.Index(frame["timestamp"])),
-        *(frame[c].to_numpy(dtype=float) for c in ("open", "high", "low", "close")),
-        size.to_numpy(dtype=float),
+        group=np.zeros(len(frame), dtype=np.int64),
+        open_ms=_times(pd.Index(frame["timestamp"])),
+        open=frame["open"].to_numpy(dtype=float),
+        high=frame["high"].to_numpy(dtype=float),
+        low=frame["low"].to_numpy(dtype=float),
+        close=frame["close"].to_numpy(dtype=float),
+        volume=size.to_numpy(dtype=float),
     )
 
 

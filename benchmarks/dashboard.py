@@ -27,9 +27,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from database import Database
-from simulator.prices import PlantedTape
-from ticks import TickBatch
+from database import Database  # noqa: E402
+from simulator.prices import PlantedTape  # noqa: E402
+from ticks import TickBatch  # noqa: E402
 
 SYMBOLS = ("btcusdt", "ethusdt")
 HOURS = 5.2
@@ -180,7 +180,7 @@ def one_session(served: Served, query: str, refreshes: int) -> tuple[float, floa
 
 
 def many_sessions(served: Served, query: str, count: int, seconds: float) -> tuple[float, float]:
-    """p95 of a refresh in ms, and CPU share of one core, with ``count`` sessions at one a second."""
+    """p95 of a refresh in ms, and share of a core, of ``count`` sessions at one a second."""
     sessions = [Session(served, query) for _ in range(count)]
     walls: list[float] = []
     end = time.monotonic() + seconds

@@ -25,6 +25,7 @@ from tabs import (
     scanner,
     sidebar,
     statistics_tab,
+    tour,
     widgets,
 )
 from tabs.context import Context
@@ -125,6 +126,7 @@ def _page(runtime: Runtime, status_place: Any) -> None:
         st.error(status.error or "The database cannot be used.", icon=":material/database_off:")
         return
     ctx = Context(runtime, database, status, sidebar.settings(runtime))
+    tour.banner(ctx)
     tabs = st.tabs(list(TABS), key="tab", on_change="rerun", bind="query-params")
     for container, (name, render) in zip(tabs, TABS.items(), strict=True):
         if container.open:
