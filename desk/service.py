@@ -22,7 +22,7 @@ from desk import automatic, watch
 from desk.commands import LONGEST_WAIT_MS, PREFIX, carry_out
 from desk.courier import Courier
 from desk.state import DeskState, Pending, answer, store, store_equity
-from errors import BadInput, DatabaseBusy, PlatformError
+from errors import BadInput, DatabaseBusy, DatabaseError, PlatformError
 from notify import Channels, channels_of
 from storage import books, state_store
 from storage.state_store import Command
@@ -100,6 +100,7 @@ class Desk:
         self._peaks: dict[str, float] = {}
         self._equity_ms = 0
         self._stored_s = 0.0
+        self._commits = 0
         self._ready, self._warming = threading.Event(), False
 
     # -- life --------------------------------------------------------------------------------
@@ -200,6 +201,7 @@ class Desk:
             for account_id in state.accounts:
                 self._peaks[account_id] = snapshot.books(books.peak_equity, account_id) or 0.0
         self._state, self._loaded = state, True
+        self._commits = int(state.marks["commits"])
         self._commit(state.drain())
 
     def turn(self) -> bool:
@@ -248,7 +250,9 @@ class Desk:
         while True:
             try:
                 with self._database.transaction() as con:
+                    self._be_the_only_one(con, pending)
                     store(con, pending, _wall_ms(), self.channels.names, self._clock())
+                self._commits += 1
                 break
             except DatabaseBusy as error:
                 self._trouble = str(error)
@@ -256,6 +260,19 @@ class Desk:
                     raise
         if pending.alerts or pending.extra:
             self._courier.wake()
+
+    def _be_the_only_one(self, con: Any, pending: Pending) -> None:
+        """Refuse to store where another desk has stored since: a process that slept and woke.
+
+        Raises
+        ------
+        DatabaseError
+            The memory is not of what is stored; it is loaded anew.
+        """
+        stored = books.tape_position(con)
+        if stored is not None and stored.marks.get("commits", 0) != self._commits:
+            raise DatabaseError("Another process's desk has written to these books meanwhile.")
+        pending.position.marks["commits"] = self._commits + 1
 
     # -- requests ----------------------------------------------------------------------------
 

@@ -69,7 +69,13 @@ class DeskState:
         self.row = 0
         self.row_symbol: str | None = None
         self.row_trade_id: int | None = None
-        self.marks: dict[str, Any] = {"funded": {}, "gap": 0, "closed": {}, "muted_until_ms": 0}
+        self.marks: dict[str, Any] = {
+            "funded": {},
+            "gap": 0,
+            "closed": {},
+            "muted_until_ms": 0,
+            "commits": 0,
+        }
         self.counters = Counters()
         self.funding_rates: dict[str, float] = {}
         self._autos_changed: set[str] = set()
@@ -103,6 +109,8 @@ class DeskState:
             self.marks |= position.marks
             recorder.load_quotes(self.market, position.quotes)
             return True
+        if position is not None:
+            self.marks["commits"] = position.marks.get("commits", 0)
         self.begin_here(snapshot)
         return position is None
 

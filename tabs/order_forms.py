@@ -65,6 +65,12 @@ def pair_form(ctx: Context, account: str, running: bool) -> None:
         f"{options.title}: hedge ratio {ratio:.6g} now, frozen into two legs with the order; "
         "both follow the pair chosen in the sidebar."
     )
+    if ratio < 0:
+        st.warning(
+            "The hedge ratio is negative: both legs are bought, or both are sold. That hedges "
+            "nothing that the two have in common.",
+            icon=":material/balance:",
+        )
     with st.form("pair-form"):
         left, right = st.columns(2)
         side = left.segmented_control(

@@ -51,6 +51,7 @@ def render(ctx: Context) -> None:
     _curve(ctx, view)
     _tables(ctx, view)
     _terms(ctx, view, running)
+    ctx.shown = view  # the header states this version, not that of the pair's hedge ratio
 
 
 def _facts(facts: list[tuple[str, str, str]], key: str) -> None:

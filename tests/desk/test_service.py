@@ -243,6 +243,26 @@ def test_a_snoozed_rule_is_recorded_and_not_sent(make_bench):
     assert len(bench.alerts()) == 3
 
 
+def test_a_second_desk_that_woke_up_repeats_nothing(bench):
+    bench.account()
+    bench.rule()
+    asleep = bench.desk
+    awake = bench.new_desk()
+    awake.load()
+    bench.desk = awake
+    assert bench.ask("desk.order", **ORDER)["done"]
+    bench.step(("btcusdt", 111.0))
+    asleep._due.clear()
+    with pytest.raises(DatabaseError, match="Another process's desk"):
+        asleep.turn()
+    assert len(bench.alerts()) == 1
+    assert len(bench.journal()) == 1
+    asleep._loaded = False
+    bench.desk = asleep
+    bench.step(("btcusdt", 109.0), ("btcusdt", 112.0))
+    assert len(bench.alerts()) == 2
+
+
 def test_a_rule_asked_for_twice_is_one_and_dropped_rules_are_gone(bench):
     bench.rule()
     bench.rule()
