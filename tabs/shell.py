@@ -80,6 +80,14 @@ _CSS = """
 """
 
 
+# Old data are greyed; the badge beside says since when.
+_STALE = """
+<style>
+.live-chart, .spark, [data-testid="stMetricValue"] { opacity: 0.55; filter: grayscale(0.6); }
+</style>
+"""
+
+
 def style() -> None:
     """The page's own style sheet; it holds no data."""
     st.html(_CSS)
@@ -173,6 +181,8 @@ def _age(ctx: Context) -> None:
         return
     text, fresh = sidebar.age_text(ctx.now_ms, last_ms, ctx.settings.zone_name)
     st.badge(text, icon=":material/schedule:", color="gray" if fresh else "orange")
+    if not fresh:
+        st.html(_STALE)
 
 
 def _notices(runtime: Runtime, status: Any) -> None:

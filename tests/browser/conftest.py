@@ -107,6 +107,17 @@ def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_server(server)
 
 
+@pytest.fixture
+def dead_server(tmp_path: Path) -> Iterator[Server]:
+    """The live source at an address where nobody answers."""
+    nowhere = f"127.0.0.1:{free_port()}"
+    server = start_server(
+        tmp_path, "live", BINANCE_WS_URL=f"ws://{nowhere}", BINANCE_REST_URL=f"http://{nowhere}"
+    )
+    yield server
+    stop_server(server)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """The system's Chromium."""

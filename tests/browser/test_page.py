@@ -176,3 +176,14 @@ def test_the_recording_reaches_the_screen(visit, replay_server, screenshots):
     assert seen.page.get_by_text("replay of a recording").first.is_visible()
     if screenshots:
         seen.page.screenshot(path=screenshots / "replay.png")
+
+
+def test_an_unreachable_exchange_is_said_and_the_demo_is_one_button_away(dead_server, visit):
+    seen = visit(dead_server)
+    seen.open("Dashboard")
+    seen.start()
+    seen.page.get_by_text("does not answer").first.wait_for()
+    assert seen.page.get_by_text("SIMULATED DATA").count() == 0, "nothing made up unasked"
+    seen.page.get_by_role("button", name="Switch to the demo market").click()
+    seen.page.get_by_text("SIMULATED DATA").first.wait_for()
+    seen.page.locator(".st-key-tile-btcusdt [data-testid=stMetricValue]").wait_for()
