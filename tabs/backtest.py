@@ -75,10 +75,12 @@ def _form(ctx: Context) -> BacktestAsk:
                                     width=130, **keep)  # fmt: skip
             exit_ = st.number_input("Exit z", -5.0, 5.0, pair.exit_th, 0.1, key="bt-exit",
                                     width=130, **keep)  # fmt: skip
-            window = st.number_input("z window", 5, 5000, 60, 5, key="bt-window", width=130, **keep)
+            window = st.number_input(
+                "z window", 5, 5000, max(pair.window, 5), 5, key="bt-window", width=130, **keep
+            )
             hedge = st.selectbox("Hedge ratio, past only", list(_HEDGES), key="bt-hedge", width=230,
                                  format_func=_HEDGES.__getitem__, **keep)  # fmt: skip
-            hedge_window = st.number_input("Its window", 3, 20_000, 240, 10, key="bt-hedge-window",
+            hedge_window = st.number_input("Its window", 3, 20_000, 60, 10, key="bt-hedge-window",
                                            width=130, **keep)  # fmt: skip
         with st.container(horizontal=True, gap="small", key="bt-form-2"):
             fill = st.selectbox("Fills", list(_FILLS), format_func=_FILLS.__getitem__,
