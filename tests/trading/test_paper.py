@@ -319,6 +319,7 @@ def test_a_leg_refused_at_its_fill_closes_the_other(desk):
     assert not desk.account.book.open_positions()
 
 
+@settings(deadline=None)
 @given(moves=st.lists(st.tuples(st.floats(50, 150), st.floats(25, 75)), min_size=2, max_size=8))
 def test_pair_profit_reconciles_to_its_legs_to_the_cent(moves):
     desk = Desk()
