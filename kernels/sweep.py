@@ -95,35 +95,52 @@ def grid_loop(
             )
 
 
-# Fields of a shared trade, relative to the equity at its entry.
-_GROWTH, _SUM, _SQUARES, _LOW, _HIGH, _DRAWDOWN, _EXPOSED = range(7)
+# Fields of a shared trade, relative to the equity at its entry: 64 bytes, one line of the cache.
+# The last is what is left of the highest equity on the way.
+_GROWTH, _SUM, _SQUARES, _LOW, _HIGH, _DRAWDOWN, _EXPOSED, _LEFT = range(8)
+N_FIELDS = 8
+# Where a combination's hops stand after its last trade that ended within the span.
+N_STATE = 12
 _OPEN, _REFUSED = -1, -2
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def next_entries(z: Any, entries: Any) -> Any:
-    """For each threshold and candle, the first candle from there on beyond it, (a, n + 1) int32."""
-    n = z.size
-    out = np.empty((entries.size, n + 1), np.int32)
-    for a in range(entries.size):
-        row = out[a]
-        at = n
-        row[n] = n
-        for i in range(n - 1, -1, -1):
-            at = i if abs(z[i]) > entries[a] else at
-            row[i] = at
+def entry_candles(z: Any, smallest: Any) -> Any:
+    """Candles that could be an entry, (count + 1,) int32, the last being the number of candles.
+
+    Their places in it number the records of trades: a slot.
+    """
+    count = 0
+    for i in range(z.size):
+        count += abs(z[i]) > smallest
+    out = np.empty(count + 1, np.int32)
+    slot = 0
+    for i in range(z.size):
+        if abs(z[i]) > smallest:
+            out[slot] = i
+            slot += 1
+    out[count] = z.size
     return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def entry_slots(z: Any, smallest: Any) -> Any:
-    """A running number for each candle that could be an entry, (n + 1,) int32; last the count."""
-    out = np.empty(z.size + 1, np.int32)
-    count = 0
-    for i in range(z.size):
-        out[i] = count
-        count += abs(z[i]) > smallest
-    out[z.size] = count
+def next_slots(z: Any, entries: Any, candles: Any) -> Any:
+    """For each threshold and candle, the slot of the first entry from there on, (a, n + 1) int32.
+
+    ``candles`` is of `entry_candles`, for the smallest of ``entries``.
+    """
+    n, count = z.size, candles.size - 1
+    out = np.empty((entries.size, n + 1), np.int32)
+    for a in range(entries.size):
+        row, limit = out[a], entries[a]
+        stop = n + 1
+        at = count
+        for slot in range(count - 1, -1, -1):
+            i = candles[slot]
+            if abs(z[i]) > limit:
+                row[i + 1 : stop] = at
+                at, stop = slot, i + 1
+        row[:stop] = at
     return out
 
 
@@ -137,6 +154,7 @@ def _close_trade(field: Any, e: Any, before: Any, total: Any, squares: Any) -> A
     field[_LOW] = min(field[_LOW], e)
     field[_DRAWDOWN] = min(field[_DRAWDOWN], e / max(field[_HIGH], e) - 1.0)
     field[_HIGH] = max(field[_HIGH], e)
+    field[_LEFT] = e / field[_HIGH]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -158,8 +176,8 @@ def _walk_once(
     """Hold from the signal on candle i until the last exit; write a record at every exit.
 
     ``exits`` descend, so that each leaves no earlier than the one before. ``fields`` is
-    (exits, 7), ``follow`` (exits,): the candle after the exit's signal, or that it is still open
-    at ``end``, where it is closed if ``closing``. False after ruin.
+    (exits, N_FIELDS), ``follow`` (exits,): the candle after the exit's signal, or that it is still
+    open at ``end``, where it is closed if ``closing``. False after ruin.
     """
     lag = int(p[LAG])
     last = end - lag
@@ -239,6 +257,7 @@ def _walk_once(
             follow[j] = end
         else:
             field[_GROWTH], field[_SUM], field[_SQUARES] = previous, total, squares
+            field[_LEFT] = previous / high
             follow[j] = _OPEN
     return True
 
@@ -254,10 +273,11 @@ def shared_grid(
     p: Any,
     exits: Any,
     pairs: Any,
-    ahead: Any,
-    slots: Any,
+    nexts: Any,
+    candles: Any,
     fields: Any,
     follow: Any,
+    states: Any,
     begin: Any,
     end: Any,
     totals: Any,
@@ -276,10 +296,13 @@ def shared_grid(
         Thresholds, descending.
     pairs : (k, 2) int64
         Entry and exit threshold of each combination, as numbers.
-    ahead, slots
-        From `next_entries` and `entry_slots`.
-    fields, follow : (b, count, 7) float64; (b, count) int32, zeros at first
+    nexts, candles
+        From `next_slots` and `entry_candles`.
+    fields, follow : (b, count, N_FIELDS) float64; (b, count) int32, zeros at first
         The records, filled in as they are needed and kept from call to call.
+    states : (k, N_STATE) float64
+        Read and written: where the hops stand. A span that begins where the one before began
+        and ends no earlier goes on from there; `fresh_states` begins anew.
     totals : (k, N_TOTALS) float64
         Written; what the sweep does not sum up (fees, turnover …) is NaN.
 
@@ -287,30 +310,35 @@ def shared_grid(
     -------
     bool
         False where equity was used up on the way: `grid_loop` must do it.
+
+    Notes
+    -----
+    One function of some length: its dozen running values are the state of the hops, and the time
+    of a hop is that of two dependent reads, which a call between them would not shorten.
     """
     lag = int(p[LAG])
     last = end - lag
     closing = p[CLOSE_END] != 0.0
     stop = min(last, end - 1) if closing else last
-    scratch = np.empty((exits.size, 7))
+    scratch = np.empty((exits.size, N_FIELDS))
     then_of = np.empty(exits.size, np.int32)
     for k in range(pairs.shape[0]):
         e = pairs[k, 1]
-        nexts, paths, after = ahead[pairs[k, 0]], fields[e], follow[e]
-        growth = 1.0
-        below = 1.0
-        total, squares, worst = 0.0, 0.0, 0.0
-        gains, losses = 0.0, 0.0
-        trades, wins, exposed, refused = 0, 0, 0, 0
-        opened = 0.0
-        i = nexts[begin]
-        while i < stop:
-            slot = slots[i]
+        ahead, paths, after = nexts[pairs[k, 0]], fields[e], follow[e]
+        state = states[k]
+        growth, below, total, squares, worst = state[0], state[1], state[2], state[3], state[4]
+        gains, losses = state[5], state[6]
+        trades, wins, exposed, refused = (
+            int(state[7]), int(state[8]), int(state[9]), int(state[10]),
+        )  # fmt: skip
+        slot = int(state[11]) if state[11] >= 0.0 else ahead[begin]
+        held = -1
+        while candles[slot] < stop:
             then = after[slot]
             if then == 0:
                 if not _walk_once(
-                    i, z, hedge, open1, open2, close1, close2, p, exits, z.size, False, scratch,
-                    then_of,
+                    candles[slot], z, hedge, open1, open2, close1, close2, p, exits, z.size, False,
+                    scratch, then_of,
                 ):  # fmt: skip
                     return False
                 fields[:, slot, :] = scratch
@@ -318,38 +346,46 @@ def shared_grid(
                 then = after[slot]
             if then == _REFUSED:
                 refused += 1
-                i = nexts[i + 1]
+                slot = ahead[candles[slot] + 1]
                 continue
-            path = paths[slot]
             if then == _OPEN or then > last:
-                # Still held where this span ends: walked for itself, as far as there.
-                if not _walk_once(
-                    i, z, hedge, open1, open2, close1, close2, p, exits[e : e + 1], end, closing,
-                    scratch[:1], then_of[:1],
-                ):  # fmt: skip
-                    return False
-                path = scratch[0]
-                then = end if closing else _OPEN
+                held = slot
+                break
+            path = paths[slot]
             total += path[_SUM]
             squares += path[_SQUARES]
             worst = min(worst, min(path[_DRAWDOWN], below * path[_LOW] - 1.0))
-            if below * path[_HIGH] > 1.0:
-                below = path[_GROWTH] / path[_HIGH]
-            else:
-                below *= path[_GROWTH]
+            below = path[_LEFT] if below * path[_HIGH] > 1.0 else below * path[_GROWTH]
             trades += 1
             exposed += int(path[_EXPOSED])
             net = growth * (path[_GROWTH] - 1.0)
             growth *= path[_GROWTH]
-            if then == _OPEN:
-                opened = 1.0
-                break
             wins += net > 0.0
             gains += max(net, 0.0)
             losses -= min(net, 0.0)
-            if then >= stop:
-                break
-            i = nexts[then]
+            slot = ahead[then]
+        state[0], state[1], state[2], state[3], state[4] = growth, below, total, squares, worst
+        state[5], state[6], state[7], state[8] = gains, losses, trades, wins
+        state[9], state[10], state[11] = exposed, refused, slot
+        if held >= 0:
+            # Still held where this span ends: walked for itself, as far as there.
+            if not _walk_once(
+                candles[held], z, hedge, open1, open2, close1, close2, p, exits[e : e + 1], end,
+                closing, scratch[:1], then_of[:1],
+            ):  # fmt: skip
+                return False
+            path = scratch[0]
+            total += path[_SUM]
+            squares += path[_SQUARES]
+            worst = min(worst, min(path[_DRAWDOWN], below * path[_LOW] - 1.0))
+            trades += 1
+            exposed += int(path[_EXPOSED])
+            net = growth * (path[_GROWTH] - 1.0)
+            growth *= path[_GROWTH]
+            if closing:
+                wins += net > 0.0
+                gains += max(net, 0.0)
+                losses -= min(net, 0.0)
         out = totals[k]
         out[:] = math.nan
         out[T_EQUITY] = growth * p[EQUITY]
@@ -360,7 +396,15 @@ def shared_grid(
         out[T_WINS] = wins
         out[T_EXPOSED] = exposed
         out[T_REFUSED] = refused
-        out[T_OPEN] = opened
+        out[T_OPEN] = 1.0 if held >= 0 and not closing else 0.0
         out[T_GAINS] = gains * p[EQUITY]
         out[T_LOSSES] = losses * p[EQUITY]
     return True
+
+
+def fresh_states(combinations: int) -> Any:
+    """States of `shared_grid` before its first hop: nothing earned, nowhere yet."""
+    out = np.zeros((combinations, N_STATE))
+    out[:, :2] = 1.0
+    out[:, 11] = -1.0
+    return out

@@ -285,14 +285,16 @@ class SharedTrades:
         self.settings = rows[0]
         self.prices: tuple[Array, ...] = (z, line.hedge_ratio, candles.open1, candles.open2)
         self.prices += (candles.close1, candles.close2)
-        slots = kernel.entry_slots(z, entries.min())
-        count = int(slots[-1])
+        starts = kernel.entry_candles(z, entries.min())
+        count = starts.size - 1
         self.table = (
-            kernel.next_entries(z, entries),
-            slots,
-            np.empty((exits.size, count, 7)),
+            kernel.next_slots(z, entries, starts),
+            starts,
+            np.empty((exits.size, count, kernel.N_FIELDS)),
             np.zeros((exits.size, count), np.int32),
         )
+        self.span = (-1, -1)
+        self.states: Array = kernel.fresh_states(len(rows))
 
     @staticmethod
     def fits(rows: Array) -> bool:
@@ -303,12 +305,20 @@ class SharedTrades:
         return bool(p[col.SIZE_BY] == SIZE_CODES["percent"] and not p[exact].any())
 
     def run(self, begin: int, end: int, totals: Array) -> bool:
-        """Write the totals of all combinations over a span; False where equity was used up."""
-        from kernels.sweep import shared_grid
+        """Write the totals of all combinations over a span; False where equity was used up.
 
+        A span that begins where the last one did, and ends no earlier, goes on from its trades.
+        """
+        from kernels.sweep import fresh_states, shared_grid
+
+        if begin != self.span[0] or end < self.span[1]:
+            self.states = fresh_states(len(self.pairs))
+        self.span = (begin, end)
         out = np.empty_like(totals)
         arguments: tuple[Any, ...] = (*self.prices, self.settings, self.exits, self.pairs)
-        if not shared_grid(*arguments, *self.table, begin, end, out):  # type: ignore[call-arg]
+        arguments += (*self.table, self.states, begin, end, out)
+        if not shared_grid(*arguments):
+            self.span = (-1, -1)
             return False
         totals[self.order] = out
         return True

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from errors import BadInput, InsufficientData
 from kernels import columns as col
 from trading import filters
-from trading.backtest import PairSettings, full_arrays, simulate
+from trading.backtest import PairSettings, full_arrays, needs_all, simulate
 from trading.candle_pair import Array, PairCandles, frozen_array
 from trading.optimize import (
     FIGURES,
@@ -179,22 +179,32 @@ def _axis_task(
     totals: Array,
     more: tuple[Any, Any, Any],
 ) -> Callable[[], Iterator[int]]:
-    """Every fold's train sweep on one z-score."""
+    """Every fold's train sweep on one z-score.
+
+    A ratio fitted anew for each fold is worked out on its train stretch alone; otherwise line,
+    z-score and trades are shared by all folds.
+    """
+    plain = not needs_all(candles, settings, *more)
 
     def work() -> Iterator[int]:
-        line = shared = None
+        data, line, shared, first = candles, None, None, 0
         for k, fold in enumerate(spans):
             if line is None or (plan.method == "fixed" and fold.train_begin > 0):
-                line = fold_line(candles, plan, fold)
-                full = full_arrays(candles, settings, line.hedge_ratio, *more)
+                if plain and plan.method == "fixed" and fold.train_begin > 0:
+                    first = fold.train_begin
+                    data = candles.part(first, fold.test_begin)
+                    line = hedge_line(data, plan)
+                else:
+                    line = fold_line(candles, plan, fold)
+                full = full_arrays(data, settings, line.hedge_ratio, *more)
                 z = zscore_of(line.spread, window)
                 fits = full is None and SharedTrades.fits(rows)
-                shared = SharedTrades(candles, line, z, rows) if fits else None
-            begin, end = fold.train_begin, fold.test_begin
+                shared = SharedTrades(data, line, z, rows) if fits else None
+            begin, end = fold.train_begin - first, fold.test_begin - first
             if shared is not None and shared.run(begin, end, totals[k]):
                 yield len(rows)
             else:
-                yield from run_rows(candles, line, z, rows, begin, end, totals[k], None, full)
+                yield from run_rows(data, line, z, rows, begin, end, totals[k], None, full)
 
     return work
 

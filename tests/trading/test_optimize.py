@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from errors import BadInput, InsufficientData
+from kernels import columns as col
 from tests.trading.markets import pair
 from trading import overfitting
 from trading.backtest import HedgePlan, PairSettings, Sizing, run_pair
-from trading.optimize import FIGURES, Grid, sweep
+from trading.optimize import FIGURES, Grid, SharedTrades, run_rows, sweep, threshold_rows
+from trading.signals import hedge_line, zscore_of
 from trading.walk_forward import make_folds, walk_forward
 
 PLANS = (HedgePlan("rolling", 60), HedgePlan("fixed", 200), HedgePlan("kalman", 100))
@@ -90,6 +92,41 @@ def test_walk_forward_selects_on_train_alone_and_stitches_what_follows(mode, by)
     changed = walk_forward(replace(other, close1=prices), GRID, setup, folds=3, mode=mode)
     same = ["entry_th", "exit_th", "z_window", "hedge", "test_total_return"]
     assert changed.choices.loc[0, same].tolist() == result.choices.loc[0, same].tolist()
+
+
+@pytest.mark.parametrize("fill", ["next", "same"])
+@pytest.mark.parametrize("close_at_end", [True, False])
+def test_shared_trades_over_any_span_are_what_the_loop_of_each_combination_gives(
+    fill, close_at_end
+):
+    """Spans that grow go on where they stood; any other span begins anew."""
+    c = pair(1200, 7)
+    setup = PairSettings(sizing=Sizing("percent", 1.0), fill=fill, close_at_end=close_at_end)
+    rows = threshold_rows(GRID, setup)
+    line = hedge_line(c, PLANS[0])
+    z = zscore_of(line.spread, 20)
+    shared = SharedTrades(c, line, z, rows)
+    for begin, end in ((0, 300), (0, 301), (0, 302), (0, 800), (0, 1200), (0, 500), (90, 1000)):
+        fast = np.empty((len(rows), col.N_TOTALS))
+        slow = np.empty_like(fast)
+        assert shared.run(begin, end, fast)
+        assert sum(run_rows(c, line, z, rows, begin, end, slow, None, None)) == len(rows)
+        known = ~np.isnan(fast).all(axis=0)
+        assert known.sum() >= 10
+        np.testing.assert_allclose(fast[:, known], slow[:, known], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("mode", ["rolling", "expanding"])
+def test_the_choice_of_every_fold_is_the_best_of_a_sweep_of_its_train_stretch(mode):
+    c = pair(1600, 3)
+    setup = PairSettings(sizing=Sizing("percent", 1.0), close_at_end=True)
+    grid = replace(GRID, hedges=(HedgePlan("fixed", 200),))
+    result = walk_forward(c, grid, setup, folds=4, mode=mode)
+    for fold, chosen in zip(result.folds, result.choices.itertuples(), strict=True):
+        alone = sweep(c.part(fold.train_begin, fold.test_begin), grid, setup)
+        best = alone.best()
+        assert (best.entry_th, best.exit_th, best.z_window) == chosen[4:7]
+        assert best.score == pytest.approx(chosen.train_sharpe, rel=1e-9)
 
 
 def test_bad_grids_and_folds_are_sentences():
