@@ -57,6 +57,7 @@ def test_nothing_overflows_on_any_tab(visit, demo_server, tab, width, screenshot
     if tab == "Scanner":
         seen.page.get_by_text("Pairs tested").wait_for(timeout=100_000)
     if tab == "Backtest" and width == 1440:
+        seen.page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
         seen.page.locator(".st-key-bt-run button").click()
         seen.charts("bt-equity-chart").first.wait_for(timeout=100_000)
     if screenshots and width == 1440:
