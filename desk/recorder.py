@@ -10,10 +10,11 @@ from typing import Any
 from database import Snapshot
 from storage import books
 from storage.books import AccountRow
+from trading.changes import Changes, FillRecord
 from trading.ledger import Fill, FundingEvent
 from trading.market import Market, Quote
 from trading.orders import Order
-from trading.paper import AccountSettings, Changes, FillRecord, PaperAccount
+from trading.paper import AccountSettings, PaperAccount
 from trading.paper_pairs import Pair
 from trading.sizing import SymbolRules
 
@@ -64,13 +65,16 @@ def store_changes(con: Any, account: PaperAccount, changes: Changes) -> None:
     for order in changes.orders.values():
         books.put_order(con, order.to_dict())
     touched = set()
-    for record in changes.fills:
-        books.add_fill(con, account.id, fill_row(record))
-        touched.add((record.fill.symbol, record.fill.pair_id))
-    for event, source in changes.fundings:
+    for record in changes.journal:
+        if isinstance(record, FillRecord):
+            books.add_fill(con, account.id, fill_row(record))
+            touched.add((record.fill.symbol, record.fill.pair_id))
+            continue
+        event = record.event
         books.add_funding(
-            con, account.id, event.time_ms, event.symbol, event.rate, event.mark_price, source
-        )
+            con, account.id, record.key, event.time_ms, event.symbol, event.rate,
+            event.mark_price, record.source,
+        )  # fmt: skip
         touched |= {key for key in account.book.positions if key[0] == event.symbol}
     for key in touched:
         books.put_position(con, account.id, position_row(account, key))

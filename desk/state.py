@@ -17,8 +17,9 @@ from storage import alert_store, books, state_store
 from storage.books import AutoRow, TapePosition, TapePrint
 from trading.alert_engine import AlertEngine
 from trading.alerts import Alert, AlertRule, RuleState
+from trading.changes import Changes
 from trading.market import Market
-from trading.paper import Changes, PaperAccount
+from trading.paper import PaperAccount
 from trading.sizing import SymbolRules
 
 FUNDING_EVERY_MS = 8 * 3_600_000
@@ -100,6 +101,8 @@ class DeskState:
         if not same:
             for account in self.accounts.values():
                 account.on_new_tape(now_ms)
+            for row in list(self.autos.values()):
+                self.put_auto(row._replace(running=False, stopped_ms=now_ms))
         return same
 
     def _load_position(self, snapshot: Snapshot) -> bool:
@@ -227,7 +230,7 @@ def store(
         write(con)
     for account, changes in pending.accounts:
         recorder.store_changes(con, account, changes)
-        if changes.fills or changes.fundings:
+        if changes.journal:
             store_equity(con, account, equity_ms)
     for rule_id, state in pending.rule_states.items():
         alert_store.put_rule_state(con, rule_id, state.to_dict())

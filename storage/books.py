@@ -179,9 +179,10 @@ def orders(
 
 
 def known_ids(con: Any, account: str) -> set[str]:
-    """Ids of every order and pair that the account ever took."""
+    """Ids of every order and pair that the account ever took, and the funding times applied."""
     rows = con.execute(
-        "SELECT id FROM orders WHERE account = ?1 UNION SELECT id FROM pairs WHERE account = ?1",
+        "SELECT id FROM orders WHERE account = ?1 UNION SELECT id FROM pairs WHERE account = ?1 "
+        "UNION SELECT key FROM journal WHERE account = ?1 AND kind = 'funding'",
         (account,),
     )
     return {row[0] for row in rows}
@@ -202,13 +203,14 @@ def add_fill(con: Any, account: str, fill: Mapping[str, Any]) -> None:
 
 
 def add_funding(
-    con: Any, account: str, time_ms: int, symbol: str, rate: float, mark: float, source: str
-) -> None:
-    """Append a funding time that was applied."""
+    con: Any, account: str, key: str, time_ms: int, symbol: str, rate: float, mark: float,
+    source: str,
+) -> None:  # fmt: skip
+    """Append a funding time that was applied; ``key`` names symbol and time it was due."""
     con.execute(
         "INSERT INTO journal (account, kind, key, time_ms, symbol, pair_id, price, rate, note) "
         "VALUES (?, 'funding', ?, ?, ?, '', ?, ?, ?)",
-        (account, f"{symbol}@{time_ms}", time_ms, symbol, mark, rate, source),
+        (account, key, time_ms, symbol, mark, rate, source),
     )
 
 

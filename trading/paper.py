@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from errors import BadInput
+from trading.changes import Changes, FillRecord, FundingRecord
 from trading.costs import Costs, price_fill
 from trading.ledger import Book, Fill, FundingEvent, Position
 from trading.margin import MarginRules, MarginView, margin_view
@@ -87,30 +88,6 @@ class AccountSettings:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the database."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class FillRecord:
-    """A fill with the print that made it: reference price before slippage and trade id."""
-
-    fill: Fill
-    reference_price: float
-    trade_id: int | None
-    maker: bool
-    cause: str = ""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What happened since it was last asked for, in order within each kind."""
-
-    orders: dict[str, Order] = field(default_factory=dict)
-    fills: list[FillRecord] = field(default_factory=list)
-    fundings: list[tuple[FundingEvent, str]] = field(default_factory=list)
-    pairs: dict[str, Pair] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.orders or self.fills or self.fundings or self.pairs)
 
 
 class PaperAccount:
@@ -441,13 +418,16 @@ class PaperAccount:
             self.close_pair(pair.id, time_ms, reason)
 
     def on_funding(self, symbol: str, time_ms: int, rate: float, source: str) -> bool:
-        """A funding time: what is held of the symbol pays or receives. False where none is held."""
-        if not any(p.symbol == symbol for p in self.book.open_positions()):
+        """A funding time, once: what is held pays or receives. False where nothing is due."""
+        key = f"{symbol}@{time_ms}"
+        held = any(p.symbol == symbol for p in self.book.open_positions())
+        if not held or key in self._seen:
             return False
+        self._seen.add(key)
         mark = self.marks()[symbol]
         event = FundingEvent(max(time_ms, self.book.last_ms), symbol, rate, mark)
         self._book(event)
-        self._changes.fundings.append((event, source))
+        self._changes.journal.append(FundingRecord(event, source, key))
         return True
 
     def on_new_tape(self, now_ms: int) -> None:
@@ -536,7 +516,7 @@ class PaperAccount:
         time_ms = max(quote.time_ms, self.book.last_ms)
         fill = Fill(time_ms, order.symbol, quantity, price, fee, slippage, order.pair_id, order.id)
         self._book(fill)
-        self._changes.fills.append(
+        self._changes.journal.append(
             FillRecord(fill, reference, quote.trade_id, order.rests, cause or order.kind.value)
         )
         self._put(replace(order.to(State.FILLED, time_ms, order.reason), quantity=quantity))

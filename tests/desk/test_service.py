@@ -194,6 +194,22 @@ def test_the_exchanges_funding_rate_is_taken_when_it_can_be_had(make_bench):
     assert (event["rate"], event["note"]) == (-0.002, "exchange, last published")
 
 
+def test_funding_times_missed_while_another_symbol_traded_are_each_applied(bench):
+    bench.account(funding_rate=0.001)
+    bench.ask("desk.order", **ORDER)
+    bench.ask("desk.order", **{**ORDER, "id": "o2", "symbol": "ethusdt"})
+    bench.step(("btcusdt", 100.0), ("ethusdt", 50.0))
+    bench.now_ms = (START_MS // 28_800_000 + 3) * 28_800_000
+    bench.ask("desk.order", **{**ORDER, "id": "o3", "symbol": "ethusdt"})
+    bench.step(("ethusdt", 50.0), ("btcusdt", 100.0))
+    paid = bench.journal().query("kind == 'funding'")
+    assert paid["symbol"].tolist() == ["ethusdt"] * 3 + ["btcusdt"] * 3
+    assert paid["key"].nunique() == 6
+    bench.restart()
+    bench.step(("btcusdt", 100.0))
+    assert len(bench.journal().query("kind == 'funding'")) == 6
+
+
 def test_equity_is_kept_once_a_minute(bench):
     bench.account()
     for _ in range(3):
