@@ -101,8 +101,8 @@ class DeskState:
         if not same:
             for account in self.accounts.values():
                 account.on_new_tape(now_ms)
-            for row in list(self.autos.values()):
-                self.put_auto(row._replace(running=False, stopped_ms=now_ms))
+            for auto in list(self.autos.values()):
+                self.put_auto(auto._replace(running=False, stopped_ms=now_ms))
         return same
 
     def _load_position(self, snapshot: Snapshot) -> bool:

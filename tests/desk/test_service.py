@@ -372,7 +372,7 @@ def check_against_the_tape(database, desk):
     with database.snapshot() as snapshot:
         prices = snapshot.books(books.prices_between, "btcusdt", 0, 10**13)[1]
         journal = snapshot.books(books.journal, "a1")
-        alerts = snapshot.books(alert_store.alerts)
+        alerts = snapshot.books(alert_store.alerts, limit=1_000_000)
         orders = snapshot.books(books.orders, "a1")
     expected, armed = 0, True
     for price in prices[1:]:
