@@ -72,10 +72,12 @@ def show(key: str) -> Job | None:
     job: Job | None = st.session_state.get(f"job-{key}")
     if job is None:
         return None
-    if not job.done:
-        with st.container(horizontal=True, vertical_alignment="center", key=f"running-{key}"):
-            st.progress(job.fraction, text=widgets.escaped(f"{job.title} {job.note}".strip()))
-            st.button("Cancel", key=f"cancel-{key}", on_click=job.cancel)
-    elif job.error is not None:
-        st.error(widgets.escaped(job.error), icon=":material/error:")
+    # The place is there in any case, so that what is below it does not move.
+    with st.container(key=f"job-place-{key}"):
+        if not job.done:
+            with st.container(horizontal=True, vertical_alignment="center", key=f"running-{key}"):
+                st.progress(job.fraction, text=widgets.escaped(f"{job.title} {job.note}".strip()))
+                st.button("Cancel", key=f"cancel-{key}", on_click=job.cancel)
+        elif job.error is not None:
+            st.error(widgets.escaped(job.error), icon=":material/error:")
     return job

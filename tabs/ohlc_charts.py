@@ -25,7 +25,8 @@ def render(ctx: Context) -> None:
     if not any(view.counts.values()):
         widgets.no_candles(ctx)
         return
-    _notes(view, options)
+    with st.container(key="ohlc-notes"):
+        _notes(view, options)
     with st.container(border=True, key="ohlc-chart"):
         widgets.chart(
             ctx,

@@ -128,13 +128,17 @@ def _page(runtime: Runtime, status_place: Any) -> None:
     status = runtime.status()
     sidebar.show_status(runtime, status, status_place)
     header = st.container(horizontal=True, vertical_alignment="center", gap="small", key="header")
-    _notices(runtime, status)
+    # Always there, empty or not: what comes and goes above must not move the charts below.
+    notices = st.container(key="notices")
+    with notices:
+        _notices(runtime, status)
     database = runtime.database
     if database is None:
         st.error(status.error or "The database cannot be used.", icon=":material/database_off:")
         return
     ctx = Context(runtime, database, status, sidebar.settings(runtime))
-    tour.banner(ctx)
+    with notices:
+        tour.banner(ctx)
     tabs = st.tabs(list(TABS), key="tab", on_change="rerun", bind="query-params")
     for container, (name, render) in zip(tabs, TABS.items(), strict=True):
         if container.open:
