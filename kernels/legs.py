@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-from kernels.trade_loop import funding_payment
+from kernels.trade_parts import funding_payment
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

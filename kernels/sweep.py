@@ -32,7 +32,8 @@ from kernels.columns import (
     T_TRADES,
     T_WINS,
 )
-from kernels.trade_loop import fill_price, spread_units, trade_loop
+from kernels.trade_loop import trade_loop
+from kernels.trade_parts import fill_price, spread_units
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
