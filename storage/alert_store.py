@@ -85,7 +85,10 @@ def alerts(con: Any, *, after_id: int = 0, limit: int = 500) -> list[AlertRow]:
         "ORDER BY id DESC LIMIT ?",
         (after_id, limit),
     )
-    return [AlertRow(*row[:4], json.loads(row[4])) for row in rows]
+    return [
+        AlertRow(number, rule_id, fired_ms, recorded_ms, json.loads(body))
+        for number, rule_id, fired_ms, recorded_ms, body in rows
+    ]
 
 
 def newest_alert(con: Any) -> int:
@@ -125,7 +128,10 @@ def deliveries(con: Any, *, limit: int = 200) -> list[DeliveryRow]:
 
 
 def _delivery(row: tuple[Any, ...]) -> DeliveryRow:
-    return DeliveryRow(*row[:3], json.loads(row[3]), *row[4:])
+    number, alert_id, channel, body, state, attempts, next_ms, detail = row
+    return DeliveryRow(
+        number, alert_id, channel, json.loads(body), state, attempts, next_ms, detail
+    )
 
 
 def add_attempt(

@@ -61,7 +61,10 @@ def _json(body: Any) -> str:
 def tape_position(con: Any) -> TapePosition | None:
     """Where the desk stopped reading, or None before its first start."""
     row = con.execute("SELECT row, symbol, trade_id, quotes, marks FROM desk_tape").fetchone()
-    return None if row is None else TapePosition(*row[:3], json.loads(row[3]), json.loads(row[4]))
+    if row is None:
+        return None
+    number, symbol, trade_id, quotes, marks = row
+    return TapePosition(number, symbol, trade_id, json.loads(quotes), json.loads(marks))
 
 
 def put_tape_position(con: Any, position: TapePosition) -> None:

@@ -12,6 +12,7 @@ import streamlit as st
 
 from errors import PlatformError
 from tabs import widgets
+from views import warm
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ def start(key: str, title: str, work: Callable[[Job], Any]) -> Job:
 
 def _run(job: Job, work: Callable[[Job], Any]) -> None:
     try:
+        warm.wait_until_complete()
         job.result = work(job)
     except PlatformError as problem:
         job.error = str(problem)

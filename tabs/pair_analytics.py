@@ -8,7 +8,7 @@ import streamlit as st
 from candles import timeframe_ms
 from tabs import widgets
 from tabs.context import Context
-from views import pair_page
+from views import pair_page, warm
 from views.pair_page import PairPage, Study, read_pair_page
 from views.text import number, percent
 
@@ -65,7 +65,10 @@ def render(ctx: Context) -> None:
             alt=f"Scatter of {options.title}",
             version=page.version,
         )
-    _study(pair_page.study(page.state))
+    if warm.is_complete():
+        _study(pair_page.study(page.state))
+    else:
+        widgets.empty(*warm.FIRST_START)
 
 
 def _earlier() -> None:

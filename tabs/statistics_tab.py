@@ -44,8 +44,8 @@ def render(ctx: Context) -> None:
     if not len(given.candles):
         widgets.no_candles(ctx)
         return
-    if not warm.is_ready():
-        widgets.empty("The analytics are being loaded.", "This takes a few seconds.")
+    if not warm.is_complete():
+        widgets.empty(*warm.FIRST_START)
         return
     view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
     _show(ctx, view, options, given.version)

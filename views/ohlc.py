@@ -53,6 +53,7 @@ def read_ohlc(snapshot: Snapshot, options: OhlcOptions, now_ms: int) -> OhlcView
     length_ms = timeframe_ms(options.timeframe)
     shown = [_panel(snapshot, s, options, now_ms, length_ms) for s in options.symbols]
     filled = [p for p in shown if len(p.candles)]
+    prints = [snapshot.last_print(p.symbol)[1] for p in filled]
     colours = palette(options.colour_blind_safe)
     if options.mode == "rebased":
         percent = _rebased(filled)
@@ -65,7 +66,7 @@ def read_ohlc(snapshot: Snapshot, options: OhlcOptions, now_ms: int) -> OhlcView
         counts={p.symbol: len(p.candles) for p in shown},
         open_gaps={p.symbol: len(p.gaps) for p in shown if p.gaps},
         first_ms=min((int(p.candles.open_ms[0]) for p in filled), default=None),
-        last_ms=max((int(p.candles.open_ms[-1]) for p in filled), default=None),
+        last_ms=max((t for t in prints if t is not None), default=None),
         candles={p.symbol: p.candles for p in shown},
     )
 

@@ -17,6 +17,7 @@ from charts.style import palette
 from config import Config
 from errors import PlatformError
 from storage.snapshot import Snapshot
+from views import warm
 from views.indicators import bollinger, rebased_percent
 from views.pair import (
     METHODS,
@@ -60,7 +61,9 @@ def read_pair_page(snapshot: Snapshot, options: PairOptions, now_ms: int) -> Pai
     gaps = [g for s in both for g in snapshot.open_spans(s, start, end)]
     # Of closed candles alone: they change once a candle, not with every refresh.
     key = ("signals", options, fingerprint(state.closes))
-    signals, note = _STUDIES.get(key, lambda: _past_signals(state))
+    signals, note = None, warm.FIRST_START[0]
+    if warm.is_complete():
+        signals, note = _STUDIES.get(key, lambda: _past_signals(state))
     return PairPage(
         version=snapshot.version,
         state=state,

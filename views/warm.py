@@ -17,7 +17,13 @@ _ROOT = Path(__file__).resolve().parents[1]
 # What spread, z-score and correlation of the first pages are made of.
 _FIRST = ("rolling", "regression", "rolling_pair")
 
+FIRST_START = (
+    "The tests are being compiled for this computer.",
+    "That happens once, on the first start, and takes less than a minute.",
+)
+
 _ready = threading.Event()
+_complete = threading.Event()
 _started = threading.Lock()
 
 
@@ -28,8 +34,19 @@ def begin() -> None:
 
 
 def is_ready() -> bool:
-    """Whether an analytic answers at once."""
+    """Whether hedge ratio, spread and z-score answer at once."""
     return _ready.is_set()
+
+
+def is_complete() -> bool:
+    """Whether everything does: tests, scan and backtest too."""
+    return _complete.is_set()
+
+
+def wait_until_complete() -> None:
+    """Wait for everything; for threads, never for a page."""
+    begin()
+    _complete.wait()
 
 
 def wait(timeout_s: float) -> bool:
@@ -37,9 +54,9 @@ def wait(timeout_s: float) -> bool:
     return _ready.wait(timeout_s)
 
 
-def _compile(*modules: str) -> None:
+def _compile(package: str, *modules: str) -> None:
     """Fill the cache of compiled kernels from a process of its own: compiling holds a page up."""
-    command = [sys.executable, "-m", "kernels", *modules]
+    command = [sys.executable, "-m", package, *modules]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         log.warning("compiling ahead failed, pages will do it themselves: %s", done.stderr)
@@ -48,7 +65,7 @@ def _compile(*modules: str) -> None:
 def _load() -> None:
     """Run each analytic that the first pages use on a few made-up points."""
     try:
-        _compile(*_FIRST)
+        _compile("kernels", *_FIRST)
         from analytics import Analytics
 
         steps = np.arange(120, dtype=float)
@@ -62,4 +79,8 @@ def _load() -> None:
         log.exception("loading the analytics failed")
     finally:
         _ready.set()
-    _compile()
+    try:
+        _compile("kernels")
+        _compile("trading")
+    finally:
+        _complete.set()
