@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
@@ -36,6 +36,7 @@ _ROUTES: dict[str, str] = {"aggTrade": "market", "trade": "public"}
 _TRADES = frozenset(("MARKET", "RPI"))
 # So many event times of messages that came together stand for all in the measure of lag.
 _SAMPLES = 8
+_MARK, _MARK_BYTES = "markPriceUpdate", b'"markPriceUpdate"'
 
 # -- addresses and control messages ----------------------------------------------------------
 
@@ -43,6 +44,16 @@ _SAMPLES = 8
 def stream_name(symbol: str, kind: StreamKind) -> str:
     """The stream of a symbol, such as ``btcusdt@aggTrade``."""
     return f"{symbol.lower()}@{kind}"
+
+
+def mark_stream_name(symbol: str) -> str:
+    """The stream of a symbol's mark price, one a second."""
+    return f"{symbol.lower()}@markPrice@1s"
+
+
+def carries_marks(kind: StreamKind) -> bool:
+    """Whether mark prices come on the route of this kind of stream; on *public* they do not."""
+    return _ROUTES[kind] == "market"
 
 
 def stream_url(base: str, kind: StreamKind, streams: Sequence[str]) -> str:
@@ -119,6 +130,21 @@ class _WrappedSingle(msgspec.Struct, gc=False):
     data: _Single
 
 
+class _MarkUpdate(msgspec.Struct, gc=False):
+    e: Literal["markPriceUpdate"]
+    E: _Ms
+    s: str
+    p: float
+
+
+class Mark(NamedTuple):
+    """A symbol's mark price, as sent at ``time_ms``."""
+
+    symbol: str
+    time_ms: int
+    price: float
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to a control message; ``error`` is its sentence, ``result`` what was listed."""
@@ -140,6 +166,8 @@ class Parsed:
         When the exchange sent them; of many that came together, a few.
     seen : list of (symbol, id, time_ms)
         Ids of prints that are no trades: dropped, yet no holes.
+    marks : list of Mark
+        Mark prices, where they are taken.
     dropped : Counter
         How many messages were dropped, by reason.
     replies : list of Reply
@@ -152,6 +180,7 @@ class Parsed:
     seen: list[tuple[str, int, int]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     replies: list[Reply] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     shutdown: bool = False
 
 
@@ -166,10 +195,13 @@ class FrameParser:
     kind : {'aggTrade', 'trade'}
     symbols : sequence of str
         Those asked for, in lower case; prints of others are dropped.
+    marks : bool
+        Whether mark prices are taken; they are unknown events otherwise.
     """
 
-    def __init__(self, kind: StreamKind, symbols: Sequence[str] = ()) -> None:
+    def __init__(self, kind: StreamKind, symbols: Sequence[str] = (), marks: bool = False) -> None:
         self.kind: StreamKind = kind
+        self._takes_marks = marks
         self._single = kind == "trade"
         wrapped: Any = _WrappedSingle if self._single else _WrappedAggregate
         # Lax: the exchange writes prices as text, and decoding them as numbers is done in C.
@@ -187,22 +219,37 @@ class FrameParser:
 
     def parse(self, messages: Sequence[bytes]) -> Parsed:
         """What the messages said, in order; never raises for what they contain."""
+        parsed = self._together(messages)
+        if parsed is not None:
+            return parsed
+        marks = [m for m in messages if _MARK_BYTES in m] if self._takes_marks else []
+        if not marks:
+            return self._one_by_one(messages)
+        # A few marks among many prints: put aside, so that the prints still go together.
+        prints = [m for m in messages if _MARK_BYTES not in m]
+        parsed = self._together(prints) or self._one_by_one(prints)
+        for message in marks:
+            self._take_mark(message, parsed)
+        return parsed
+
+    def _together(self, messages: Sequence[bytes]) -> Parsed | None:
+        """All of them as one array; None where anything in them is unusual."""
         try:
             prints = self._decode_all(b"[" + b",".join(messages) + b"]")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._one_by_one(messages)
+            return None
         if len(prints) != len(messages):
-            return self._one_by_one(messages)
+            return None
         rows = [wrapped.data for wrapped in prints]
         try:
             names = list(map(self._names.__getitem__, [row.s for row in rows]))
         except KeyError:
-            return self._one_by_one(messages)
+            return None
         price, size = [row.p for row in rows], [row.q for row in rows]
         if not _positive(price) or not _positive(size):
-            return self._one_by_one(messages)
+            return None
         if self._single and not {row.X for row in rows} <= _TRADES:
-            return self._one_by_one(messages)
+            return None
         batch = TickBatch(
             self.kind,
             names,
@@ -217,16 +264,35 @@ class FrameParser:
     def _one_by_one(self, messages: Sequence[bytes]) -> Parsed:
         parsed = Parsed(TickBatch(self.kind))
         for message in messages:
-            try:
-                one = self._decode_wrapped(message).data
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                try:
-                    one = self._decode_bare(message)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    self._take_other(message, parsed)
-                    continue
-            self._take_print(one, parsed)
+            self._take_one(message, parsed)
         return parsed
+
+    def _take_one(self, message: bytes, parsed: Parsed) -> None:
+        try:
+            one = self._decode_wrapped(message).data
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            try:
+                one = self._decode_bare(message)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                self._take_other(message, parsed)
+                return
+        self._take_print(one, parsed)
+
+    def _take_mark(self, message: bytes, parsed: Parsed) -> None:
+        """A mark price; what only looks like one is taken as anything else is."""
+        try:
+            body = json.loads(message)
+            body = body.get("data", body) if isinstance(body, dict) else body
+            mark = msgspec.convert(body, _MarkUpdate, strict=False)
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            self._take_one(message, parsed)
+            return
+        symbol = self._names.get(mark.s, "")
+        wrong = refusal(symbol, mark.E, mark.p, 1.0) if symbol else "symbol not asked for"
+        if wrong is None:
+            parsed.marks.append(Mark(symbol, mark.E, mark.p))
+        else:
+            parsed.dropped[f"mark: {wrong}"] += 1
 
     def _take_print(self, one: Any, parsed: Parsed) -> None:
         symbol = self._names.get(one.s)
@@ -263,6 +329,8 @@ class FrameParser:
             parsed.dropped["not an object"] += 1
         elif body.get("e") == "serverShutdown":
             parsed.shutdown = True
+        elif self._takes_marks and body.get("e") == _MARK:
+            parsed.dropped["mark price that cannot be read"] += 1
         elif "e" in body:
             wanted = body["e"] == self.kind
             parsed.dropped[_what_is_wrong(body) if wanted else "unknown event"] += 1

@@ -14,12 +14,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from binance import BinanceRest, Instrument, Parsed, StreamKind, names_a_route
+from binance import (
+    BinanceRest,
+    Instrument,
+    Mark,
+    Parsed,
+    StreamKind,
+    carries_marks,
+    names_a_route,
+)
 from collecting.intake import BatchHook, Intake
 from collecting.link import SILENT, ConnectGate, Link
 from collecting.meters import LagMeter, RateMeter
 from collecting.repair import Repairer
-from collecting.supervision import Deadlines, shards
+from collecting.supervision import STREAMS_A_CONNECTION, Deadlines, shards
 from config import Config
 from data_feed import DataFeed, TickCallback
 from database import Database
@@ -30,6 +38,10 @@ log = logging.getLogger(__name__)
 _BEAT_S = 0.25
 _PUT_PATIENCE_S = 5.0
 _MOST_PATIENCE = 64.0
+
+MarkHook = Callable[[Sequence[Mark]], None]
+"""Sees mark prices as they arrive, in a reader's thread."""
+
 # The worst state of several connections is the one shown.
 _GRAVITY = ("live", "connecting", "silent", "reconnecting", "refused", "paused")
 
@@ -82,6 +94,8 @@ class BatchTickCollector(DataFeed):
         self._lock = threading.RLock()
         self._running = False
         self._hooks: list[BatchHook] = []
+        self._mark_hooks: list[MarkHook] = []
+        self._takes_marks = False
         self._is_urgent: Callable[[TickBatch], bool] = lambda batch: False
         self._symbols: list[str] = []
         self._unknown: list[str] = []
@@ -137,6 +151,14 @@ class BatchTickCollector(DataFeed):
         if self._intake is not None:
             self._intake.is_urgent = is_urgent
 
+    def on_mark(self, hook: MarkHook) -> None:
+        """Have ``hook`` called with mark prices as they arrive; takes effect at the next `start`.
+
+        Called in a reader's thread, it must return at once. Single trades come on a route that
+        carries no mark prices: with ``stream='trade'`` it is never called.
+        """
+        self._mark_hooks.append(hook)
+
     def start(self, symbols: Sequence[str] | str) -> None:
         """Begin to collect; returns at once. Called again, the symbols are added.
 
@@ -153,6 +175,7 @@ class BatchTickCollector(DataFeed):
                 self.add_symbols(wanted)
                 return
             self._symbols, self._unknown, self._listed = wanted, [], None
+            self._takes_marks = bool(self._mark_hooks) and carries_marks(self._kind)
             self._database = self._given or Database()
             self._build(self._database)
             self._running = True
@@ -248,6 +271,10 @@ class BatchTickCollector(DataFeed):
         intake = self._intake
         return intake is not None and intake.put(parsed, _PUT_PATIENCE_S)
 
+    def _tell_marks(self, marks: list[Mark]) -> None:
+        for hook in self._mark_hooks:
+            hook(marks)
+
     def _may_resume(self) -> bool:
         return self._intake is not None and self._intake.has_room
 
@@ -299,6 +326,7 @@ class BatchTickCollector(DataFeed):
             self._gate,
             self._deadlines,
             patience,
+            self._tell_marks if self._takes_marks else None,
         )
         if state is not None:
             link.state = state
@@ -308,7 +336,9 @@ class BatchTickCollector(DataFeed):
     def _arrange(self) -> None:
         """Spread the symbols over connections; those that have a place keep it."""
         wanted = [s for s in self._symbols if s not in self._unknown]
-        spread = shards(wanted, [p.link.symbols for p in self._places])
+        # A symbol's mark price is a second stream.
+        limit = STREAMS_A_CONNECTION // 2 if self._takes_marks else STREAMS_A_CONNECTION
+        spread = shards(wanted, [p.link.symbols for p in self._places], limit)
         for place, symbols in zip(self._places, spread, strict=False):
             if symbols != place.link.symbols and symbols:
                 place.link.set_symbols(symbols)
@@ -388,6 +418,7 @@ class BatchTickCollector(DataFeed):
             "symbols": list(self._symbols),
             "unknown_symbols": list(self._unknown),
             "stream": self._kind,
+            "mark_prices": self._takes_marks,
             "connected": self.is_connected(),
             "connections": len(self._places),
             "streams": self._stream_report(),

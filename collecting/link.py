@@ -22,10 +22,12 @@ import websocket
 
 from binance import (
     FrameParser,
+    Mark,
     Parsed,
     StreamKind,
     is_retryable,
     list_subscriptions,
+    mark_stream_name,
     refused,
     stream_name,
     stream_url,
@@ -96,6 +98,9 @@ class Link:
         Takes a `Parsed` and the connection's own stop event; False pauses the link.
     may_resume : callable
         Whether a paused link may go on.
+    on_marks : callable, optional
+        Takes mark prices, in the link's thread; without it none are subscribed. They count for
+        nothing else: a connection on which only marks come is as silent as one without.
     """
 
     def __init__(
@@ -108,7 +113,9 @@ class Link:
         gate: ConnectGate,
         deadlines: Deadlines,
         patience: float = 1.0,
+        on_marks: Callable[[list[Mark]], None] | None = None,
     ) -> None:
+        self._on_marks = on_marks
         self._base, self._kind = base, kind
         self._deliver, self._may_resume = deliver, may_resume
         self._gate, self._deadlines = gate, deadlines
@@ -116,7 +123,7 @@ class Link:
         self._quiet_s = deadlines.quiet_s * patience
         self._lock = threading.Lock()
         self._symbols = list(dict.fromkeys(symbols))
-        self._parser = FrameParser(kind, self._symbols)
+        self._parser = FrameParser(kind, self._symbols, marks=on_marks is not None)
         self._stopping = threading.Event()
         self._socket: websocket.WebSocket | None = None
         self._outbox: deque[str] = deque()
@@ -180,8 +187,13 @@ class Link:
                 self._queue(unsubscribe, gone)
                 self._queue(subscribe, new)
 
-    def _queue(self, message: Callable[[Sequence[str], int], str], symbols: list[str]) -> None:
+    def _names(self, symbols: list[str]) -> list[str]:
+        """Streams of these symbols: trades, and marks where somebody takes them."""
         names = [stream_name(s, self._kind) for s in symbols]
+        return names if self._on_marks is None else names + [mark_stream_name(s) for s in symbols]
+
+    def _queue(self, message: Callable[[Sequence[str], int], str], symbols: list[str]) -> None:
+        names = self._names(symbols)
         for i in range(0, len(names), _BATCH_OF_PARAMS):
             self._message_id += 1
             self._outbox.append(message(names[i : i + _BATCH_OF_PARAMS], self._message_id))
@@ -239,8 +251,7 @@ class Link:
         with self._lock:
             symbols = list(self._symbols)
             self._outbox.clear()
-        names = [stream_name(s, self._kind) for s in symbols]
-        socket = self._open(stream_url(self._base, self._kind, names))
+        socket = self._open(stream_url(self._base, self._kind, self._names(symbols)))
         try:
             self._stand(symbols)
             self._read(socket, rng)
@@ -324,6 +335,8 @@ class Link:
                 log.warning("the exchange refused a request: %s", reply.error)
         if parsed.shutdown:
             self._ask_renewal("the server announced that it will close")
+        if parsed.marks and self._on_marks is not None:
+            self._on_marks(parsed.marks)
         if not len(parsed.batch) and not parsed.seen:
             return False
         streams = self.streams

@@ -18,7 +18,7 @@ from trading.paper import AccountSettings, PaperAccount
 from trading.paper_pairs import Pair
 from trading.sizing import SymbolRules
 
-_QUOTE_FIELDS = ("price", "time_ms", "trade_id", "bid", "ask")
+_QUOTE_FIELDS = ("price", "time_ms", "trade_id", "bid", "ask", "mark_price", "mark_ms")
 
 
 def symbol_rules(snapshot: Snapshot) -> dict[str, SymbolRules]:
@@ -107,7 +107,7 @@ def position_row(account: PaperAccount, key: tuple[str, str]) -> dict[str, Any]:
 
 
 def quotes_row(market: Market) -> dict[str, Any]:
-    """Last prints for the database; NaN as None."""
+    """Last prints and mark prices for the database; NaN as None."""
     return {
         symbol: {
             name: None if isinstance(value, float) and math.isnan(value) else value
@@ -119,9 +119,10 @@ def quotes_row(market: Market) -> dict[str, Any]:
 
 
 def load_quotes(market: Market, rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Last prints back into the market."""
+    """Last prints and mark prices back into the market."""
     for symbol, row in rows.items():
-        values: dict[str, Any] = {name: row[name] for name in _QUOTE_FIELDS}
-        for name in ("price", "bid", "ask"):
-            values[name] = math.nan if values[name] is None else values[name]
+        # Books kept before there were mark prices have none.
+        values: dict[str, Any] = {name: row[name] for name in _QUOTE_FIELDS if name in row}
+        for name in ("price", "bid", "ask", "mark_price"):
+            values[name] = math.nan if values.get(name) is None else values[name]
         market.quotes[symbol] = Quote(**values)

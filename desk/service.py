@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from candles import timeframe_ms
@@ -38,6 +38,7 @@ _EQUITY_EVERY_MS = 60_000
 _KEEP_POSITION_S = 2.0
 _RELOAD_RULES_S = 60.0
 _BUSY_WAIT_S = 0.2
+_MARKS_KEPT = 4_096
 
 FundingRates = Callable[[str], float | None]
 """The last published funding rate of a symbol as a fraction, None where it cannot be had."""
@@ -51,6 +52,9 @@ class Feed(Protocol):
 
     def hurry_when(self, is_urgent: Callable[[TickBatch], bool]) -> None:
         """Have ticks for which this is true written without waiting for more."""
+
+    def on_mark(self, hook: Callable[[Sequence[tuple[str, int, float]]], None]) -> None:
+        """Have ``hook`` called with (symbol, time, mark price) as they arrive, where they do."""
 
     def health(self) -> dict[str, Any]:
         """The collector's account of itself."""
@@ -94,6 +98,7 @@ class Desk:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         self._feed: Feed | None = None
+        self._arrived: deque[tuple[str, int, float]] = deque(maxlen=_MARKS_KEPT)
         self._latency_ms: deque[float] = deque(maxlen=512)
         self._turn_ms: deque[float] = deque(maxlen=512)
         self._due: dict[str, float] = {}
@@ -114,6 +119,7 @@ class Desk:
         if collector is not None:
             collector.on_batch(self._on_batch)
             collector.hurry_when(self.is_urgent)
+            collector.on_mark(self.on_mark)
         self._spawn(self._run, "desk")
         if self._funding_rates is not None:
             self._spawn(self._fetch_funding, "desk-funding")
@@ -124,6 +130,10 @@ class Desk:
         if not self._stored_s:
             self._stored_s = time.perf_counter()
         self._wake.set()
+
+    def on_mark(self, marks: Sequence[tuple[str, int, float]]) -> None:
+        """In the reader's thread: keep (symbol, time, mark price) for the desk's next round."""
+        self._arrived.extend(marks)
 
     def is_urgent(self, batch: TickBatch) -> bool:
         """In the reader's thread: whether these prints may fire a rule, and should not wait."""
@@ -222,18 +232,23 @@ class Desk:
         """Take in the prints that were stored since, and store what they caused."""
         state = self._state
         stored_s, self._stored_s = self._stored_s, 0.0
+        # Before the tape is read, so that what was stored before a mark arrived is seen before it.
+        marks = [self._arrived.popleft() for _ in range(len(self._arrived))]
         with self._database.snapshot() as snapshot:
             prints = snapshot.books(books.prints_after, state.row, _PRINTS_A_TURN)
             stale = not prints and self._tape_began_again(snapshot)
         if stale:
             self._loaded = False
             return True
-        if prints:
+        if prints or marks:
             now_ms = self._clock()
+            state.expect_marks(marks, now_ms)
             state.take(prints, now_ms)
+            if len(prints) < _PRINTS_A_TURN:
+                state.take_marks(now_ms)
             pending = state.drain()
             now_s = time.monotonic()
-            if pending or now_s >= self._due.get("position", 0.0):
+            if pending or (prints and now_s >= self._due.get("position", 0.0)):
                 self._due["position"] = now_s + _KEEP_POSITION_S
                 self._commit(pending)
         if stored_s:

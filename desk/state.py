@@ -7,6 +7,7 @@ as one `Pending`, which `store` writes in one transaction together with the posi
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from trading.paper import PaperAccount
 from trading.sizing import SymbolRules
 
 FUNDING_EVERY_MS = 8 * 3_600_000
+_MARKS_AHEAD = 64
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class DeskState:
         }
         self.counters = Counters()
         self.funding_rates: dict[str, float] = {}
+        self._coming: dict[str, deque[tuple[int, float]]] = {}
         self._autos_changed: set[str] = set()
         self._decisions: list[tuple[str, int, dict[str, Any]]] = []
         self._extra: list[Any] = []
@@ -155,6 +158,8 @@ class DeskState:
             counters.prints += 1
             if accounts:
                 self._fund(symbol, time_ms, accounts)
+            if symbol in self._coming:
+                self._take_marks_of(symbol, time_ms, now_ms)
             if not market.on_print(symbol, time_ms, price, trade_id, is_buyer_maker):
                 counters.late += 1
                 continue
@@ -162,6 +167,38 @@ class DeskState:
             for account in accounts:
                 if account.wants(symbol):
                     account.on_print(symbol, now_ms)
+
+    def expect_marks(self, marks: Iterable[tuple[str, int, float]], now_ms: int) -> None:
+        """Keep (symbol, time, mark price) until the tape has come as far.
+
+        One from further ahead of the clock than a price may be old is left out: it would pass
+        for the newest until then.
+        """
+        for symbol, time_ms, price in marks:
+            if time_ms <= now_ms + self.market.stale_ms:
+                kept = self._coming.setdefault(symbol, deque(maxlen=_MARKS_AHEAD))
+                kept.append((time_ms, price))
+
+    def take_marks(self, now_ms: int) -> None:
+        """Take all marks in; for when the stored tape is read to its end."""
+        for symbol in list(self._coming):
+            self._take_marks_of(symbol, None, now_ms)
+
+    def _take_marks_of(self, symbol: str, before_ms: int | None, now_ms: int) -> None:
+        """Take a symbol's marks in, those sent before a print, and hold positions against them.
+
+        Where the last print is stale nothing is liquidated at it: the next print is held against
+        the mark price as well.
+        """
+        waiting = self._coming[symbol]
+        while waiting and (before_ms is None or waiting[0][0] < before_ms):
+            self.market.on_mark(symbol, *waiting.popleft())
+            if self.market.is_fresh(symbol, now_ms):
+                for account in self.accounts.values():
+                    if account.wants(symbol):
+                        account.on_mark(symbol)
+        if not waiting:
+            del self._coming[symbol]
 
     def _fund(self, symbol: str, time_ms: int, accounts: Iterable[PaperAccount]) -> None:
         """Apply the funding times that lie between the last print of a symbol and this one."""

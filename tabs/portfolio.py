@@ -91,8 +91,12 @@ def _positions(ctx: Context, view: PortfolioView) -> None:
             "distance": st.column_config.NumberColumn("to liquidation", format="percent"),
             "liquidation": st.column_config.NumberColumn(
                 "liquidation price",
-                help="Estimate; liquidation looks at the mark price where the feed has it, "
-                "otherwise at the last price, as here.",
+                help="Estimate; it is held against the price in the column “judged by”.",
+            ),
+            "judged by": st.column_config.TextColumn(
+                "judged by",
+                help="Liquidation looks at the exchange's mark price where the feed brings it and "
+                "it is recent, otherwise at the last price.",
             ),
         },
     )

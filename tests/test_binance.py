@@ -106,6 +106,73 @@ def test_a_print_that_is_no_trade_is_dropped_but_its_id_is_no_hole() -> None:
     assert parsed.dropped == {"print of kind NA": 1}
 
 
+MARK = (
+    b'{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1790526539000,'
+    b'"s":"BTCUSDT","p":"84550.12345678","ap":"84549.1","i":"84551.2","P":"84552.3",'
+    b'"r":"0.00010000","T":1790553600000,"st":1}}'
+)
+
+
+def with_marks(*messages: bytes) -> Parsed:
+    return FrameParser("aggTrade", ["btcusdt"], marks=True).parse(messages)
+
+
+def test_mark_prices_are_set_apart_from_the_trades_among_which_they_come() -> None:
+    parsed = with_marks(AGGREGATE, MARK, AGGREGATE)
+    assert parsed.marks == [binance.Mark("btcusdt", 1790526539000, 84550.12345678)]
+    assert parsed.batch == parse(AGGREGATE, AGGREGATE).batch
+    assert parsed.event_ms == parse(AGGREGATE, AGGREGATE).event_ms
+    assert not parsed.dropped
+    assert with_marks(MARK).marks == parsed.marks
+    assert len(with_marks(MARK).batch) == 0
+
+
+def test_trades_stay_together_when_mark_prices_come_among_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(self: FrameParser, messages: list[bytes]) -> Parsed:
+        raise AssertionError("the trades were taken one by one")
+
+    monkeypatch.setattr(FrameParser, "_one_by_one", never)
+    assert len(with_marks(AGGREGATE, MARK, AGGREGATE).batch) == 2
+
+
+def test_who_asked_for_no_mark_prices_gets_none() -> None:
+    parsed = parse(MARK, AGGREGATE)
+    assert parsed.marks == []
+    assert parsed.dropped == {"unknown event": 1}
+    assert len(parsed.batch) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("p", "NaN", "mark: price not positive and finite"),
+        ("p", "0", "mark: price not positive and finite"),
+        ("p", "-1", "mark: price not positive and finite"),
+        ("p", "1e999", "mark price that cannot be read"),
+        ("p", None, "mark price that cannot be read"),
+        ("p", "soon", "mark price that cannot be read"),
+        ("E", 0, "mark price that cannot be read"),
+        ("E", 10**14, "mark price that cannot be read"),
+        ("s", "DOGEUSDT", "mark: symbol not asked for"),
+    ],
+)
+def test_an_odd_mark_price_is_refused(field: str, value: Any, reason: str) -> None:
+    body = json.loads(MARK)
+    body["data"][field] = value
+    parsed = with_marks(json.dumps(body).encode(), AGGREGATE)
+    assert parsed.marks == []
+    assert parsed.dropped == {reason: 1}
+    assert len(parsed.batch) == 1
+
+
+def test_mark_prices_come_beside_aggregate_trades_and_not_beside_single_ones() -> None:
+    assert binance.mark_stream_name("BTCUSDT") == "btcusdt@markPrice@1s"
+    assert binance.carries_marks("aggTrade")
+    assert not binance.carries_marks("trade")
+
+
 @pytest.mark.parametrize("kind", ["INSURANCE_FUND", "ADL", "NA"])
 def test_prints_off_the_market_never_forge_a_candle(kind: str) -> None:
     forged = SINGLE.replace(b"MARKET", kind.encode()).replace(b"83680.00", b"1.00")

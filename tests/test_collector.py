@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import collector as collector_module
+from binance import Mark
 from collecting.headless import StructuredFormatter, status_line
 from collector import BatchTickCollector
 from config import Config
@@ -224,6 +225,64 @@ def test_what_is_acknowledged_and_stays_silent_is_shown_as_silent(
     wait_until(lambda: feed.health()["state"] == "silent", 10, "the silence is shown")
     assert "sends nothing" in feed.health()["sentence"]
     feed.stop()
+
+
+def test_mark_prices_reach_who_asked_and_count_as_nothing_else(
+    exchange: Exchange, database: Database
+) -> None:
+    feed, marks = make(exchange, database), list[Mark]()
+    feed.on_mark(marks.extend)
+    feed.start(["btcusdt"])
+    flowing(feed)
+    wait_until(lambda: len(marks) > 5, 20, "mark prices come")
+    feed.add_symbols("ethusdt")
+    wait_until(lambda: any(m.symbol == "ethusdt" for m in marks), 20, "the new symbol's too")
+    flowing(feed)
+    feed.stop()
+    health = feed.health()
+    assert health["mark_prices"]
+    assert health["drops"] == {}
+    assert health["gaps"]["found"] == 0
+    assert health["ticks"] == sum(len(stored_rows(database, s)) for s in ("btcusdt", "ethusdt"))
+    assert nothing_is_missing(exchange, database, "btcusdt")
+    last = stored_rows(database, "btcusdt")[-1][2]
+    assert all(abs(m.price / last - 1) < 0.1 for m in marks if m.symbol == "btcusdt")
+
+
+def test_trades_that_fall_silent_are_missed_though_mark_prices_go_on(
+    exchange: Exchange, database: Database
+) -> None:
+    feed, marks = make(exchange, database), list[Mark]()
+    feed.on_mark(marks.extend)
+    feed.start(["btcusdt"])
+    flowing(feed)
+    exchange.inject(faults.SilentStream("btcusdt@aggTrade"))
+    before = len(marks)
+    wait_until(lambda: feed.health()["reconnects"] >= 1, 20, "the connection is replaced")
+    assert len(marks) > before
+    flowing(feed)
+    feed.stop()
+
+
+def test_single_trades_come_without_mark_prices(exchange: Exchange, database: Database) -> None:
+    feed, marks = make(exchange, database, stream="trade"), list[Mark]()
+    feed.on_mark(marks.extend)
+    feed.start(["btcusdt"])
+    flowing(feed)
+    feed.stop()
+    assert marks == []
+    assert not feed.health()["mark_prices"]
+
+
+def test_a_mark_price_is_a_second_stream_of_its_connection(database: Database) -> None:
+    for hooks, connections in ((0, 1), (1, 2)):
+        nowhere = "http://127.0.0.1:9"
+        feed = BatchTickCollector(database, ws_base="ws://127.0.0.1:9", rest_base=nowhere)
+        for _ in range(hooks):
+            feed.on_mark(lambda marks: None)
+        feed.start([f"s{k}usdt" for k in range(101)])
+        assert feed.health()["connections"] == connections
+        feed.stop()
 
 
 def test_a_connection_is_replaced_before_its_life_ends_without_a_hole(

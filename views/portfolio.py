@@ -12,10 +12,12 @@ import pandas as pd
 
 from charts.backtest import equity_and_drawdown
 from charts.style import palette
+from desk.recorder import load_quotes
 from storage import books
 from storage.books import AccountRow
 from storage.snapshot import Snapshot
 from trading.ledger import Position
+from trading.market import Market
 from trading.metrics import drawdown_curve, equity_figures, trade_figures
 from trading.paper_pairs import Pair, leg_risk
 from views.text import compact, duration, moment, number, percent
@@ -88,7 +90,7 @@ def read_portfolio(
         equity,
         unrealised,
         _facts(account, equity, unrealised, exposure, every, curve),
-        _positions_frame(rows, marks),
+        _positions_frame(rows, marks, _mark_prices(snapshot)),
         _pair_lines(snapshot, account.id, every, prices),
         exposure,
         _orders_frame(snapshot.books(books.orders, account.id, limit=200)),
@@ -142,13 +144,23 @@ def _currency(account: AccountRow) -> str:
     return str(account.settings["currency"])
 
 
-def _positions_frame(rows: list[dict[str, Any]], marks: Mapping[str, float]) -> pd.DataFrame:
+def _mark_prices(snapshot: Snapshot) -> dict[str, float]:
+    """The exchange's mark prices that the desk goes by; symbols without a recent one are absent."""
+    position, market = snapshot.books(books.tape_position), Market()
+    load_quotes(market, {} if position is None else position.quotes)
+    return {s: market.mark(s) for s in market.quotes if market.has_mark(s)}
+
+
+def _positions_frame(
+    rows: list[dict[str, Any]], marks: Mapping[str, float], mark_prices: Mapping[str, float]
+) -> pd.DataFrame:
     out = []
     for row in rows:
         if not row["quantity"]:
             continue
         position, mark = _position(row), marks[row["symbol"]]
         liquidation = row.get("liquidation_price")
+        judged = mark_prices.get(row["symbol"], mark)
         out.append(
             {
                 "symbol": row["symbol"].upper(),
@@ -162,7 +174,10 @@ def _positions_frame(rows: list[dict[str, Any]], marks: Mapping[str, float]) -> 
                 "fees": position.fees,
                 "funding": position.funding,
                 "liquidation": liquidation,
-                "distance": None if not liquidation else abs(mark - liquidation) / mark,
+                "distance": None if not liquidation else abs(judged - liquidation) / judged,
+                "judged by": f"mark price {judged:.12g}"
+                if row["symbol"] in mark_prices
+                else "last price",
             }
         )
     return pd.DataFrame(out)
