@@ -52,7 +52,14 @@ _INSERT = """INSERT INTO ohlc_data
     VALUES (?, ?, 'ticks', ?, ?, ?, ?, ?, ?) """
 
 
-def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None:
+_MERGE_AGAIN = """UPDATE ohlc_data SET high = max(high, ?), low = min(low, ?), close = ?,
+    volume = volume + ? WHERE id = ? AND source = 'ticks'"""
+
+Forming = dict[tuple[str, str], tuple[int, int]]
+"""Open time and row number of the candle merged last, by symbol and timeframe."""
+
+
+def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch, forming: Forming) -> None:
     """Bring the candles of freshly stored ticks up to date, and the symbols' newest prints.
 
     The rows must be sorted by symbol, in the order of ``arrays().names``.
@@ -85,7 +92,7 @@ def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch) -> None
     if in_order:
         keep = slice(None) if all_rows else np.isin(group, in_order)
         seconds = fold_ticks(group[keep], times[keep], price[keep], size[keep], _SECOND_MS)
-        _merge(con, symbols, seconds)
+        _merge(con, symbols, seconds, forming)
 
 
 class _End(NamedTuple):
@@ -119,13 +126,32 @@ def _extends(state: SymbolState, first: _End) -> bool:
     return first.trade_id < 0 or state.last_id is None or first.trade_id > state.last_id
 
 
-def _merge(con: Any, symbols: Sequence[str], seconds: CandleColumns) -> None:
+def _merge(con: Any, symbols: Sequence[str], seconds: CandleColumns, forming: Forming) -> None:
     if len(seconds) <= _FEW_SECONDS:
-        con.executemany(_INSERT + _MERGE, _few_rows(symbols, seconds))
+        _merge_few(con, _few_rows(symbols, seconds), forming)
         return
     for timeframe in STORED_TIMEFRAMES:
         candles = seconds if timeframe == "1s" else roll_up(seconds, timeframe_ms(timeframe))
         con.executemany(_INSERT + _MERGE, _rows(symbols, timeframe, candles))
+
+
+def _merge_few(con: Any, rows: list[tuple[Any, ...]], forming: Forming) -> None:
+    """Merge by row number where the candle is the one merged last, else by its key.
+
+    Nearly every batch goes on with the candles of the one before; finding them again by symbol,
+    timeframe and time would cost twice what changing them does.
+    """
+    again = []
+    for row in rows:
+        symbol, timeframe, open_ms, _, high, low, close, volume = row
+        known = forming.get((symbol, timeframe))
+        if known is not None and known[0] == open_ms:
+            again.append((high, low, close, volume, known[1]))
+            continue
+        stored = con.execute(_INSERT + _MERGE + " RETURNING id", row).fetchone()
+        if stored is not None:
+            forming[symbol, timeframe] = (open_ms, stored[0])
+    con.executemany(_MERGE_AGAIN, again)
 
 
 def _few_rows(symbols: Sequence[str], seconds: CandleColumns) -> list[tuple[Any, ...]]:

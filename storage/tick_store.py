@@ -54,6 +54,7 @@ class WriterState:
     """The writer's memory; thrown away after any failed transaction."""
 
     symbols: dict[str, SymbolState] = field(default_factory=dict)
+    forming: candle_store.Forming = field(default_factory=dict)
     clock: IsoClock = field(default_factory=IsoClock)
 
 
@@ -87,7 +88,7 @@ def write(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> Writt
     inserted = con.total_changes - before
     fresh = kept if inserted == len(kept) else _rows_after(con, newest_row, kept)
     if inserted:
-        candle_store.update(con, state.symbols, fresh)
+        candle_store.update(con, state.symbols, fresh, state.forming)
     return Written(inserted, len(kept) - inserted, len(batch) - len(kept), fresh)
 
 
