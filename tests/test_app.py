@@ -61,7 +61,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     fill(files[2], TWO, 130)
     fill(files[20], TWENTY, 8)
     warm.begin()
-    assert warm.wait(200)
+    warm.wait_until_complete()
     return files
 
 
@@ -202,7 +202,7 @@ def test_each_kind_of_backtest_ends_in_a_result(open_app, shown):
 
 
 def test_a_backtest_on_too_few_candles_is_a_sentence(open_app):
-    app = open_app(2, "Backtest")
+    app = open_app(20, "Backtest")  # eight minutes of each
     app.button(key="bt-run").click().run()
     job = app.session_state["job-backtest"]
     while not job.done:
