@@ -184,9 +184,9 @@ def orders(
 def known_ids(con: Any, account: str) -> set[str]:
     """Ids of every order and pair that the account ever took, and the funding times applied."""
     rows = con.execute(
-        "SELECT id FROM orders WHERE account = ?1 UNION SELECT id FROM pairs WHERE account = ?1 "
-        "UNION SELECT key FROM journal WHERE account = ?1 AND kind = 'funding'",
-        (account,),
+        "SELECT id FROM orders WHERE account = ? UNION SELECT id FROM pairs WHERE account = ? "
+        "UNION SELECT key FROM journal WHERE account = ? AND kind = 'funding'",
+        (account, account, account),
     )
     return {row[0] for row in rows}
 

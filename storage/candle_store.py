@@ -219,9 +219,9 @@ def _measure_disorder(con: Any, symbol: str, state: SymbolState, ids: Ints) -> N
 def _times_around(con: Any, symbol: str, first_id: int, last_id: int) -> list[str]:
     """Timestamps of the stored ids from the neighbour before to the neighbour after."""
     before, after = con.execute(
-        "SELECT (SELECT max(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id < ?2), "
-        "(SELECT min(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id > ?3)",
-        (symbol, first_id, last_id),
+        "SELECT (SELECT max(trade_id) FROM ticks WHERE symbol = ? AND trade_id < ?), "
+        "(SELECT min(trade_id) FROM ticks WHERE symbol = ? AND trade_id > ?)",
+        (symbol, first_id, symbol, last_id),
     ).fetchone()
     rows = con.execute(
         "SELECT timestamp FROM ticks WHERE symbol = ? AND trade_id BETWEEN ? AND ? "
@@ -377,8 +377,8 @@ def import_candles(con: Any, rows: Sequence[CandleRow], timeframe: str, source: 
             _import(con, rolled, longer, source)
             end_ms = max([end_ms, *(r[1] + timeframe_ms(longer) for r in rolled)])
         con.execute(
-            "INSERT INTO imported VALUES (?1, ?2) ON CONFLICT (symbol) DO UPDATE SET "
-            "until_ms = max(until_ms, ?2)",
+            "INSERT INTO imported VALUES (?, ?) ON CONFLICT (symbol) DO UPDATE SET "
+            "until_ms = max(until_ms, excluded.until_ms)",
             (symbol, end_ms),
         )
     return changed

@@ -101,9 +101,9 @@ def _bisect(con: Any, symbol: str, time_ms: int) -> int | None:
     )
     # One aggregate a query is a look-up; both in one query would read all of the symbol's index.
     ends = con.execute(
-        "SELECT (SELECT min(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id >= 0), "
-        "(SELECT max(trade_id) FROM ticks WHERE symbol = ?1 AND trade_id >= 0)",
-        (symbol,),
+        "SELECT (SELECT min(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0), "
+        "(SELECT max(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0)",
+        (symbol, symbol),
     ).fetchone()
     if ends[0] is None:
         return None

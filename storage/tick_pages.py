@@ -56,7 +56,7 @@ def page(
             return []
     window = Window(max(0, start_ms or 0), _END_MS if end_ms is None else max(0, end_ms), limit)
     names = con.execute(
-        "SELECT symbol FROM symbols WHERE ?1 IS NULL OR symbol = ?1", (symbol,)
+        "SELECT symbol FROM symbols WHERE ? IS NULL OR symbol = ?", (symbol, symbol)
     ).fetchall()
     rows: list[Row] = []
     for (name,) in names:

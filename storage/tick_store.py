@@ -61,9 +61,13 @@ class WriterState:
 @cache
 def _insert_statement(rows: int, mixed: bool) -> str:
     """INSERT of so many rows: of one symbol, bound once, or of mixed symbols."""
-    row = f"(?1, {'?' if mixed else '?2'}, ?, ?, ?, ?, ?)"
+    shared, width = ("?", 6) if mixed else ("?, ?", 5)
+    each = ", ".join(f"column{i + 1}" for i in range(width))
+    row = f"({', '.join('?' * width)})"
+    # Numbered parameters would bind the shared values as well; Python 3.14 refuses them.
     return (
-        f"INSERT INTO ticks ({_COLUMNS}) VALUES {', '.join([row] * rows)} "
+        f"INSERT INTO ticks ({_COLUMNS}) SELECT {shared}, {each} "
+        f"FROM (VALUES {', '.join([row] * rows)}) WHERE true "
         "ON CONFLICT (symbol, trade_id) DO NOTHING"
     )
 
@@ -237,8 +241,8 @@ def prune(con: Any, symbol: str, before_ms: int, limit: int) -> int:
         (symbol, tape.id_at(con, symbol, before_ms) or 2**63 - 1),
     ).fetchone()[0]
     con.execute(
-        "UPDATE symbols SET low_water_id = max(coalesce(low_water_id, ?1), ?1), "
-        "low_water_ms = max(coalesce(low_water_ms, ?2), ?2) WHERE symbol = ?3",
+        "UPDATE symbols SET low_water_id = max(coalesce(low_water_id, 0), ?), "
+        "low_water_ms = max(coalesce(low_water_ms, 0), ?) WHERE symbol = ?",
         (low_water_id, before_ms, symbol),
     )
     con.executemany("DELETE FROM ticks WHERE id = ?", doomed)
