@@ -216,9 +216,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
         feed = Feed(path)
-        print(
-            f"{'variant':34} {'CPU ms':>8} {'kB':>8} {'wall ms':>8} {'p95 ms':>8} {'core':>6} {'sessions':>9}"
-        )
+        heads = ("CPU ms", "kB", "wall ms", "p95 ms")
+        print(f"{'variant':34}", *(f"{head:>8}" for head in heads), "  core  sessions")
         for name, script, query, count in (
             # With more sessions than this the plain page never catches up with its own refreshes.
             ("plain: full rerun, plotly_chart", "benchmarks/plain_page.py", "", 5),
