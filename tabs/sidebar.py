@@ -63,7 +63,9 @@ def _recall(runtime: Runtime) -> None:
         "colours": False,
         "zone": "local",
     }
-    for name, value in (defaults | {k: v for k, v in stored.items() if k in _REMEMBERED}).items():
+    remembered = {k: v for k, v in stored.items() if k in _REMEMBERED}
+    # The defaults first: what was remembered may not fit any more, such as no symbol at all.
+    for name, value in (*defaults.items(), *remembered.items()):
         if name in ("y", "x", "timeframe") and name in st.query_params:
             continue
         if _acceptable(name, value):
