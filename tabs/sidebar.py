@@ -47,7 +47,8 @@ def render(runtime: Runtime) -> Any:
 
 def _recall(runtime: Runtime) -> None:
     """Fill the session with what was remembered, once a session and source."""
-    if st.session_state.get("recalled") == runtime.source:
+    # A run that was cut short before the widget was drawn loses the widget's value.
+    if st.session_state.get("recalled") == runtime.source and "symbols" in st.session_state:
         return
     try:
         stored = runtime.load_settings()
