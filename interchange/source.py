@@ -183,6 +183,7 @@ def _open_zip(
                 f"{limits.max_ratio} is allowed."
             )
         opened = stack.enter_context(archive.open(member))
+    # zipfile says NotImplementedError where it does not know how a member is compressed.
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as problem:
         if isinstance(problem, BadInput):
             raise
