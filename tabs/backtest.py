@@ -236,6 +236,9 @@ def _sweep(ctx: Context, ask: BacktestAsk) -> None:
         return
     view: SweepView = job.result
     ctx.shown = view
+    with st.container(horizontal=True, gap="small", key="bt-luck"):
+        for label, value, explained in view.facts:
+            st.metric(label, value, help=explained, border=True, width=220)
     for sentence in view.sentences:
         st.markdown(widgets.escaped(sentence))
     with st.container(border=True, key="bt-heat-box"):

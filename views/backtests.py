@@ -21,6 +21,7 @@ from charts.style import palette
 from config import Config
 from errors import PlatformError
 from storage.snapshot import Snapshot
+from views import luck
 from views.text import number, percent
 
 Told = Callable[[float, str], None]
@@ -330,6 +331,7 @@ class SweepView:
     figure: dict[str, Any]
     table: pd.DataFrame
     sentences: tuple[str, ...]
+    facts: tuple[luck.Fact, ...] = ()
 
 
 def grid_of(ask: BacktestAsk) -> Any:
@@ -350,7 +352,6 @@ def run_sweep(
     """Every combination, the plateau rather than the peak, deflated for the trials made."""
     from trading.backtest import run_pair
     from trading.optimize import sweep
-    from trading.overfitting import deflated_sharpe
 
     settings = settings_of(ask, given.rules)
 
@@ -358,33 +359,33 @@ def run_sweep(
         told(0.9 * done / max(total, 1), f"{done:,} of {total:,} combinations")
 
     result = sweep(
-        given.candles, grid_of(ask), settings, gaps=given.gaps, progress=progress,
-        cancelled=cancelled,
+        given.candles, grid_of(ask), settings, gaps=given.gaps,
+        blocks=luck.blocks_for(len(given.candles)), progress=progress, cancelled=cancelled,
     )  # fmt: skip
+    told(0.95, "judging how much is luck")
     heat = result.heat_map("sharpe")
     plateau, peak = result.plateau("sharpe"), result.best("sharpe")
     sentences = [f"{result.trials:,} combinations were tried."]
     if not result.complete:
         sentences.append("Cancelled: combinations not done stay empty.")
+    returns = None
     if plateau is not None and peak is not None:
-        chosen = run_pair(given.candles, result.settings_of(plateau), gaps=given.gaps)
-        sharpes = result.frame["sharpe"].dropna().to_numpy(dtype=float)
-        deflated = deflated_sharpe(chosen.returns, sharpes)
-        sentences += [
+        returns = run_pair(given.candles, result.settings_of(plateau), gaps=given.gaps).returns
+        sentences.append(
             f"Plateau: entry {plateau.entry_th:g}, exit {plateau.exit_th:g}, window "
             f"{plateau.z_window}, {plateau.hedge.label} (median Sharpe of its neighbourhood "
             f"{plateau.score:.2f}); peak: entry {peak.entry_th:g}, exit {peak.exit_th:g} "
-            f"({peak.score:.2f}).",
-            "Deflated Sharpe ratio of the plateau, the probability that it is above what the best "
-            f"of so many trials without skill would show: {percent(deflated.value, 1)}"
-            f"{'. ' + deflated.reason if deflated.reason else '.'}",
-        ]
+            f"({peak.score:.2f})."
+        )
+    facts, verdict = luck.luck_of(result, returns)
+    sentences.append(verdict)
     return SweepView(
         given.version,
         given.last_ms,
         _heat_figure(heat, plateau),
         result.frame,
         tuple(sentences),
+        facts,
     )
 
 
