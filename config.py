@@ -92,6 +92,15 @@ def _webhook(text: str) -> str:
     return text
 
 
+def _scheduler(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (
+        parts.scheme not in ("tcp", "tls") or not parts.hostname or not parts.port or parts.path
+    ):
+        raise ValueError(text)
+    return text
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         raise ValueError(text)
@@ -197,6 +206,9 @@ SETTINGS: tuple[Setting, ...] = (
             "sender of alerts; nothing: the user name"),
     Setting("ALERT_EMAIL_TO", "ALERT_EMAIL_TO", "", _text, "an e-mail address",
             "receiver of alerts; nothing: no e-mail"),
+    Setting("DASK_SCHEDULER", "DASK_SCHEDULER", "", _scheduler,
+            "a tcp:// or tls:// address with a port",
+            "Dask scheduler that scans, sweeps and walk-forwards go to; nothing: this machine"),
 )  # fmt: skip
 
 
@@ -255,6 +267,7 @@ class Config:
     SMTP_PASSWORD: str
     ALERT_EMAIL_FROM: str
     ALERT_EMAIL_TO: str
+    DASK_SCHEDULER: str
 
     @classmethod
     def load(cls, environment: Mapping[str, str]) -> None:

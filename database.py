@@ -136,11 +136,14 @@ class Database:
         # Pages of forming candles change with every batch: folded in less often, written less.
         con.execute("PRAGMA wal_autocheckpoint = 4000")
         con.execute("PRAGMA journal_size_limit = 67108864")
-        if con.execute("PRAGMA user_version").fetchone()[0] == 0:
+        if con.execute("PRAGMA user_version").fetchone()[0] < schema.SCHEMA_VERSION:
             con.execute("BEGIN IMMEDIATE")
             try:
-                if con.execute("PRAGMA user_version").fetchone()[0] == 0:
+                version = con.execute("PRAGMA user_version").fetchone()[0]
+                if version == 0:
                     schema.create(con)
+                elif version < schema.SCHEMA_VERSION:
+                    schema.upgrade(con, version)
                 con.execute("COMMIT")
             except BaseException:
                 con.execute("ROLLBACK")

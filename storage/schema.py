@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TICKS = """
 CREATE TABLE ticks (
@@ -243,8 +243,46 @@ CREATE TABLE desk_tape (
 );
 """
 
+JOBS = """
+-- Long computations: each result is written once, so that they can be stopped and resumed.
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,             -- scan, sweep, walk_forward, bootstrap
+    title TEXT NOT NULL,
+    parameters TEXT NOT NULL,       -- JSON
+    state TEXT NOT NULL CHECK (state IN ('running', 'stopped', 'done', 'failed')),
+    tasks INTEGER NOT NULL,         -- how many there are
+    note TEXT NOT NULL,             -- what there is to say of it, for a person
+    runner TEXT,                    -- the process that works on it, and its last beat
+    beat_ms INTEGER,
+    created_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    result_hash TEXT                -- of every result in the order of the keys
+);
 
-_SCRIPTS = (TICKS, CANDLES, STATE, BOOKS)
+CREATE TABLE job_results (
+    job_id TEXT NOT NULL,
+    task_key TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('done', 'failed')),
+    body TEXT NOT NULL,             -- arrays in base64, or why it failed
+    seconds REAL NOT NULL,
+    worker TEXT NOT NULL,
+    stored_ms INTEGER NOT NULL,
+    PRIMARY KEY (job_id, task_key)
+);
+
+CREATE TABLE job_inputs (
+    job_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    place INTEGER NOT NULL,         -- row of the array
+    body TEXT NOT NULL,             -- the row in base64
+    PRIMARY KEY (job_id, name, place)
+);
+"""
+
+_SCRIPTS = (TICKS, CANDLES, STATE, BOOKS, JOBS)
+# What a file of a version lacks of the next one.
+_STEPS = {1: JOBS}
 
 
 def table_names() -> set[str]:
@@ -256,6 +294,13 @@ def create(con: Any) -> None:
     """Make every table in an empty database."""
     for script in _SCRIPTS:
         run_script(con, script)
+    con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def upgrade(con: Any, version: int) -> None:
+    """Bring the tables of an earlier version up to the present one; what is stored stays."""
+    for step in range(version, SCHEMA_VERSION):
+        run_script(con, _STEPS[step])
     con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

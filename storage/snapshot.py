@@ -227,7 +227,7 @@ class Snapshot:
         return state_store.all_of(self._con, topic)
 
     def books(self, read: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Read the desk's books, with a function of `storage.books` or `storage.alert_store`."""
+        """Read books or jobs, with a function of `storage.books`, `alert_store` or `job_store`."""
         return read(self._con, *args, **options)
 
     def commands(self) -> list[Command]:

@@ -88,6 +88,8 @@ def test_an_address_is_a_base_of_any_host(address, base):
         ("SLIPPAGE_BPS", "inf"),
         ("REPLAY_SPEED", "0"),
         ("CRYPTO_DB_PATH", "a\0b"),
+        ("DASK_SCHEDULER", "host:8786"),
+        ("DASK_SCHEDULER", "tcp://host"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(variable, value):

@@ -78,7 +78,7 @@ def test_a_newer_schema_is_refused_untouched(tmp_path):
     con = sqlite3.connect(path)
     con.execute("PRAGMA user_version = 99")
     con.close()
-    refused(path, NewerSchema, "schema 99; this one knows up to 1")
+    refused(path, NewerSchema, "schema 99; this one knows up to 2")
 
 
 def test_a_folder_is_no_database(tmp_path):
