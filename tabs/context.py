@@ -80,7 +80,7 @@ class Context:
 
     @property
     def _file(self) -> tuple[str, int]:
-        return (str(self.database.path), id(self.database))
+        return (self.database.name, id(self.database))
 
 
 def forget_views() -> None:

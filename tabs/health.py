@@ -25,7 +25,7 @@ def render(ctx: Context) -> None:
 
 
 def _feed(ctx: Context) -> None:
-    sizes = ctx.database.file_sizes()
+    sizes = ctx.database.sizes()
     report = ctx.status.health
     view = ctx.view("health", lambda snapshot: read_health(snapshot, report, *sizes))
     st.markdown(f"##### {widgets.escaped(ctx.status.sentence or 'Not collecting.')}")

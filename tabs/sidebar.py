@@ -216,8 +216,9 @@ def show_status(runtime: Runtime, status: FeedStatus, place: Any) -> None:
         if status.sentence:
             st.caption(widgets.escaped(status.sentence))
         if runtime.database is not None:
-            file, log = runtime.database.file_sizes()
-            st.caption(f"Database {file_size(file)} + {file_size(log)} log")
+            data, log = runtime.database.sizes()
+            beside = "" if log is None else f" + {file_size(log)} log"
+            st.caption(f"Database {file_size(data)}{beside}")
 
 
 # -- what is shown ---------------------------------------------------------------------------

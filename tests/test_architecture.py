@@ -52,8 +52,9 @@ def test_only_the_page_knows_streamlit(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_the_database_opens_sqlite(name):
-    assert is_in(name, "database") or "sqlite3" not in roots_of(name)
+def test_only_its_engine_knows_a_database_s_driver(name):
+    assert is_in(name, "storage/sqlite_engine") or "sqlite3" not in roots_of(name)
+    assert Path(name).name.startswith("postgres_") or "psycopg" not in roots_of(name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,6 +21,7 @@ from errors import (
     ReadOnlyDatabase,
 )
 from storage import lease as lease_module
+from storage import sqlite_engine
 from ticks import TickBatch, iso_utc
 
 START_MS = 1_723_161_256_000
@@ -148,7 +149,7 @@ def test_an_empty_file_becomes_a_database_that_can_shrink(tmp_path):
     path.touch()
     with Database(path) as db:
         db.write(batch(range(1, 5)))
-        assert db.file_sizes()[0] > 0
+        assert db.sizes()[0] > 0
     con = sqlite3.connect(path)
     assert con.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     assert con.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -185,7 +186,7 @@ def test_two_doors_to_one_file_do_not_trust_a_stale_memory(tmp_path):
 
 
 def test_a_lock_held_elsewhere_is_said_and_leaves_nothing_half_done(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    monkeypatch.setattr(sqlite_engine, "_BUSY_MS", 50)
     path = tmp_path / "a.db"
     with Database(path) as db:
         db.write(batch([1, 2]))
@@ -285,7 +286,7 @@ def test_a_database_for_reading_sees_what_is_written_and_writes_nothing(tmp_path
 
 def test_a_lease_has_one_holder_and_is_free_ten_seconds_after_its_last_beat(db, monkeypatch):
     now = [1_000_000]
-    monkeypatch.setattr(database, "_now_ms", lambda: now[0])
+    monkeypatch.setattr(db._engine, "now_ms", lambda con: now[0])
     assert db.acquire_lease("feed", "one", "dashboard")
     assert not db.acquire_lease("feed", "two", "headless")
     now[0] += lease_module.EXPIRY_MS - 1
@@ -305,7 +306,7 @@ def test_a_lease_has_one_holder_and_is_free_ten_seconds_after_its_last_beat(db, 
 
 def test_a_clock_set_back_does_not_keep_a_dead_lease_alive(db, monkeypatch):
     now = [10_000_000]
-    monkeypatch.setattr(database, "_now_ms", lambda: now[0])
+    monkeypatch.setattr(db._engine, "now_ms", lambda con: now[0])
     assert db.acquire_lease("feed", "one", "dashboard")
     now[0] -= 3_600_000
     assert db.acquire_lease("feed", "two", "headless")
@@ -480,9 +481,9 @@ def test_clearing_deletes_market_data_keeps_settings_and_shrinks_the_file(db):
     for first in range(0, 50_000, 5_000):
         db.write(batch(range(first, first + 5_000), start_ms=START_MS + first * 1000))
     db.checkpoint()
-    large = db.file_sizes()[0]
+    large = db.sizes()[0]
     db.clear()
-    assert db.file_sizes()[0] < large / 10
+    assert db.sizes()[0] < large / 10
     with db.snapshot() as snapshot:
         assert snapshot.count("ticks") == snapshot.count("ohlc_data") == 0
         assert snapshot.get("setting", "a")[0] == 1

@@ -37,7 +37,7 @@ def db(tmp_path):
 
 def test_old_ticks_go_candles_stay_and_the_file_shrinks(db):
     db.checkpoint()
-    large = db.file_sizes()[0]
+    large = db.sizes()[0]
     with db.snapshot() as snapshot:
         before = snapshot.candle_columns("btcusdt", "1s", limit=10**6).volume.tolist()
     worker = Retention(db, hours=1, pause_s=0)
@@ -50,7 +50,7 @@ def test_old_ticks_go_candles_stay_and_the_file_shrinks(db):
     assert pruned.deleted == 60_000 - kept == 48_000
     assert pruned.finished
     assert pruned.free_pages <= 256
-    assert db.file_sizes()[0] < 0.75 * large
+    assert db.sizes()[0] < 0.75 * large
     assert worker.run_once(now_ms).deleted == 0
 
 

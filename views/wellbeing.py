@@ -33,14 +33,14 @@ class HealthView:
 
 
 def read_health(
-    snapshot: Snapshot, report: Mapping[str, Any], file_size: int, log_size: int
+    snapshot: Snapshot, report: Mapping[str, Any], data_size: int, log_size: int | None
 ) -> HealthView:
     """What the collector reports and what the database says of itself."""
     lag = report.get("lag_ms") or {}
     last = [snapshot.last_print(s.symbol)[1] for s in snapshot.symbols()]
     return HealthView(
         version=snapshot.version,
-        facts=_facts(report, lag, file_size, log_size),
+        facts=_facts(report, lag, data_size, log_size),
         streams=_streams(report.get("streams") or {}),
         drops=pd.DataFrame(
             sorted((report.get("drops") or {}).items()), columns=["reason", "messages"]
@@ -52,7 +52,7 @@ def read_health(
 
 
 def _facts(
-    report: Mapping[str, Any], lag: Mapping[str, Any], file_size: int, log_size: int
+    report: Mapping[str, Any], lag: Mapping[str, Any], data_size: int, log_size: int | None
 ) -> tuple[tuple[str, str, str], ...]:
     queue = report.get("queue") or {}
     writer = report.get("writer_ms") or {}
@@ -73,8 +73,12 @@ def _facts(
         ("Writer, median", duration(writer.get("p50")), "Time of one write."),
         ("Writer, 99 %", duration(writer.get("p99")), "Time of one write."),
         ("REST weight", f"{report.get('used_weight', 0):,}" if running else DASH, "Of the minute."),
-        ("Database", f"{file_size / 1e6:,.1f} MB", "The file."),
-        ("Write-ahead log", f"{log_size / 1e6:,.1f} MB", "Beside the file."),
+        ("Database", f"{data_size / 1e6:,.1f} MB", "Tables and indexes."),
+        (
+            "Write-ahead log",
+            DASH if log_size is None else f"{log_size / 1e6:,.1f} MB",
+            "Beside the file; a PostgreSQL server has one for all its databases.",
+        ),
         ("Memory", _memory(), "The most this process has held."),
     )
 
