@@ -65,8 +65,11 @@ def render(ctx: Context) -> None:
             alt=f"Scatter of {options.title}",
             version=page.version,
         )
-    if warm.is_complete():
-        _study(pair_page.study(page.state))
+    study = pair_page.study(page.state) if warm.is_complete() else None
+    if study is not None:
+        _study(study)
+    elif warm.is_complete():
+        widgets.empty("The closed candles are being tested.", "That takes a few seconds.")
     else:
         widgets.empty(*warm.FIRST_START)
 

@@ -27,11 +27,12 @@ from views.pair import (
     fingerprint,
     read_pair,
 )
-from views.sharing import Shared
+from views.sharing import Beside, Shared
 from views.text import number, pvalue, significant
 
 _Z95 = 1.959963984540054
-_STUDIES = Shared(limit=64)
+_SIGNALS = Shared(limit=64)
+_STUDIES = Beside(limit=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def read_pair_page(snapshot: Snapshot, options: PairOptions, now_ms: int) -> Pai
     key = ("signals", options, fingerprint(state.closes))
     signals, note = None, warm.FIRST_START[0]
     if warm.is_complete():
-        signals, note = _STUDIES.get(key, lambda: _past_signals(state))
+        signals, note = _SIGNALS.get(key, lambda: _past_signals(state))
     return PairPage(
         version=snapshot.version,
         state=state,
@@ -234,14 +235,12 @@ class Study:
     facts: tuple[tuple[str, str, str], ...]
 
 
-def study_key(state: PairState) -> tuple[Any, ...]:
-    """Changes when another candle closes, or with what is asked."""
-    return ("study", state.options, fingerprint(state.closes))
+def study(state: PairState) -> Study | None:
+    """Tests and interval estimates on the closed candles; made once a candle, beside the page.
 
-
-def study(state: PairState) -> Study:
-    """Tests and interval estimates on the closed candles; made once a candle."""
-    return _STUDIES.get(study_key(state), lambda: _study(state))
+    Until those of the newest candle are there, the candle's before are; None before the first.
+    """
+    return _STUDIES.get(state.options, fingerprint(state.closes), lambda: _study(state))
 
 
 def _study(state: PairState) -> Study:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -62,3 +65,47 @@ class Shared:
         """Forget everything."""
         with self._lock:
             self._entries.clear()
+
+
+@dataclass(slots=True)
+class _Family:
+    key: Hashable = None
+    value: Any = None
+    pending: Hashable = None
+
+
+class Beside:
+    """Values made in a thread beside, so that no page waits for one.
+
+    Until the value asked for is there, the newest of its family is shown; what is shown has to
+    say for itself what it is of.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._families: OrderedDict[Hashable, _Family] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, family: Hashable, key: Hashable, make: Callable[[], Any]) -> Any | None:
+        """The family's newest value; where that is not of this key, one is begun to be made."""
+        with self._lock:
+            entry = self._families.setdefault(family, _Family())
+            self._families.move_to_end(family)
+            while len(self._families) > self._limit:
+                self._families.popitem(last=False)
+            if entry.key != key and entry.pending is None:
+                entry.pending = key
+                work = threading.Thread(
+                    target=self._make, args=(entry, key, make), name="beside", daemon=True
+                )
+                work.start()
+            return entry.value
+
+    def _make(self, entry: _Family, key: Hashable, make: Callable[[], Any]) -> None:
+        try:
+            value = make()
+        except Exception:
+            log.exception("what was to be made beside failed")
+            value = entry.value
+        with self._lock:
+            entry.key, entry.value, entry.pending = key, value, None

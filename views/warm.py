@@ -82,5 +82,31 @@ def _load() -> None:
     try:
         _compile("kernels")
         _compile("trading")
+        _rehearse()
+    except Exception:
+        log.exception("rehearsing the tests failed")
     finally:
         _complete.set()
+
+
+def _rehearse() -> None:
+    """Run the tests of a pair once: what they import is loaded, their kernels are at hand."""
+    from analytics import Analytics
+
+    steps = np.arange(200, dtype=float)
+    noise = np.sin(steps * steps)
+    x = pd.Series(100.0 + np.cumsum(np.cos(steps * 1.3)) + noise)
+    y = pd.Series(2.0 * x + 5.0 * noise + np.cos(1.7 * steps))
+    spread = y - 2.0 * x
+    Analytics.engle_granger_both(y, x)
+    for test in (
+        Analytics.adf_test,
+        Analytics.kpss_test,
+        Analytics.phillips_perron,
+        Analytics.variance_ratio,
+        Analytics.hurst_exponent,
+        Analytics.half_life,
+        Analytics.ou_fit,
+    ):
+        test(spread)
+    Analytics.fit_hedge(y, x, method="rolling_ols", window=30)

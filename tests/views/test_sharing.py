@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from views.sharing import Shared
+from views.sharing import Beside, Shared
 
 
 def test_the_same_key_is_made_once_while_it_is_fresh():
@@ -47,3 +47,34 @@ def test_a_failure_is_not_kept():
     with pytest.raises(ZeroDivisionError):
         shared.get("a", lambda: 1 / 0)
     assert shared.get("a", lambda: 5) == 5
+
+
+def test_what_is_made_beside_is_made_once_and_nobody_waits_for_it():
+    beside, made, go = Beside(4), [], threading.Event()
+
+    def slow() -> str:
+        made.append(1)
+        go.wait(5)
+        return "first"
+
+    assert [beside.get("pair", 1, slow) for _ in range(5)] == [None] * 5
+    go.set()
+    assert until(lambda: beside.get("pair", 1, slow)) == "first"
+    assert len(made) == 1
+
+
+def test_the_value_before_is_shown_until_the_next_is_there_and_families_do_not_mix():
+    beside = Beside(4)
+    until(lambda: beside.get("a", 1, lambda: "a1"))
+    assert beside.get("b", 1, lambda: "b1") is None
+    assert beside.get("a", 2, lambda: "a2") == "a1"
+    assert until(lambda: beside.get("a", 2, lambda: "a2") == "a2")
+    assert until(lambda: beside.get("b", 1, lambda: "b1")) == "b1"
+
+
+def until(ask):
+    """The first truthy answer within two seconds."""
+    deadline = time.monotonic() + 2
+    while not (answer := ask()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return answer
