@@ -48,7 +48,8 @@ def _json(body: Any) -> str:
 def put_rule(con: Any, body: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Store a rule with its state."""
     con.execute(
-        "INSERT OR REPLACE INTO alert_rules VALUES (?, ?, ?, ?)",
+        "INSERT INTO alert_rules VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "body = excluded.body, state = excluded.state, created_ms = excluded.created_ms",
         (body["id"], _json(body), _json(state), body["created_ms"]),
     )
 
@@ -142,7 +143,8 @@ def add_attempt(
         "SELECT attempts + 1 FROM deliveries WHERE id = ?", (delivery_id,)
     ).fetchone()[0]
     con.execute(
-        "INSERT INTO attempts VALUES (?, ?, ?, ?, ?)", (delivery_id, number, at_ms, ok, detail)
+        "INSERT INTO attempts VALUES (?, ?, ?, ?, ?)",
+        (delivery_id, number, at_ms, ok, detail),
     )
     state = "sent" if ok else "failed" if retry_ms is None else "pending"
     con.execute(

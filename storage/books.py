@@ -19,6 +19,9 @@ JOURNAL_COLUMNS = [
     "reference_price", "trade_id", "maker", "rate", "note", "key",
 ]  # fmt: skip
 
+# More rows than there can be.
+_ALL = 2**62
+
 
 class AccountRow(NamedTuple):
     """An account as stored; ``settings`` is its terms, ``closed_ms`` None while it is in use."""
@@ -70,7 +73,9 @@ def tape_position(con: Any) -> TapePosition | None:
 def put_tape_position(con: Any, position: TapePosition) -> None:
     """Move the position; in the transaction of what was caused on the way."""
     con.execute(
-        "INSERT OR REPLACE INTO desk_tape VALUES (1, ?, ?, ?, ?, ?)",
+        "INSERT INTO desk_tape VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "row = excluded.row, symbol = excluded.symbol, trade_id = excluded.trade_id, "
+        "quotes = excluded.quotes, marks = excluded.marks",
         (*position[:3], _json(position.quotes), _json(position.marks)),
     )
 
@@ -228,7 +233,7 @@ def journal(con: Any, account: str, *, limit: int | None = None) -> pd.DataFrame
     rows = con.execute(
         f"SELECT {', '.join(JOURNAL_COLUMNS)} FROM journal WHERE account = ? "
         "ORDER BY seq DESC LIMIT ?",
-        (account, -1 if limit is None else limit),
+        (account, _ALL if limit is None else limit),
     ).fetchall()
     return pd.DataFrame(rows[::-1], columns=JOURNAL_COLUMNS)
 
@@ -245,14 +250,15 @@ def journal_rows(con: Any, account: str) -> list[tuple[Any, ...]]:
 def put_position(con: Any, account: str, body: Mapping[str, Any]) -> None:
     """Store a position's latest state."""
     con.execute(
-        "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO positions VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, symbol, pair_id) "
+        "DO UPDATE SET body = excluded.body, is_open = excluded.is_open",
         (account, body["symbol"], body["pair_id"], _json(body), body["quantity"] != 0),
     )
 
 
 def positions(con: Any, account: str, *, open_only: bool = True) -> list[dict[str, Any]]:
     """Positions of an account by symbol."""
-    where = "AND is_open" if open_only else ""
+    where = "AND is_open = 1" if open_only else ""
     rows = con.execute(
         f"SELECT body FROM positions WHERE account = ? {where} ORDER BY symbol, pair_id",
         (account,),
@@ -263,7 +269,8 @@ def positions(con: Any, account: str, *, open_only: bool = True) -> list[dict[st
 def put_pair(con: Any, pair: Mapping[str, Any]) -> None:
     """Store a pair's latest state."""
     con.execute(
-        "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO pairs VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, id) DO UPDATE SET "
+        "state = excluded.state, body = excluded.body, asked_ms = excluded.asked_ms",
         (pair["account"], pair["id"], pair["state"], _json(pair), pair["asked_ms"]),
     )
 
@@ -280,7 +287,8 @@ def pairs(con: Any, account: str, *, open_only: bool = True) -> list[dict[str, A
 def add_round_trips(con: Any, account: str, trips: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Append closed trades by their number; one that is there already stays."""
     con.executemany(
-        "INSERT OR IGNORE INTO round_trips (account, number, body, closed_ms) VALUES (?, ?, ?, ?)",
+        "INSERT INTO round_trips (account, number, body, closed_ms) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (account, number) DO NOTHING",
         [(account, number, _json(body), body["closed_ms"]) for number, body in trips],
     )
 
@@ -309,7 +317,8 @@ def add_equity(
 ) -> None:
     """A snapshot of what the account is worth."""
     con.execute(
-        "INSERT OR REPLACE INTO equity VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO equity VALUES (?, ?, ?, ?, ?) ON CONFLICT (account, time_ms) DO UPDATE SET "
+        "equity = excluded.equity, cash = excluded.cash, exposure = excluded.exposure",
         (account, time_ms, equity, cash, exposure),
     )
 
@@ -353,14 +362,17 @@ class AutoRow(NamedTuple):
 def put_auto(con: Any, row: AutoRow) -> None:
     """Store a pair in auto mode."""
     con.execute(
-        "INSERT OR REPLACE INTO auto_pairs VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO auto_pairs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "account = excluded.account, settings = excluded.settings, state = excluded.state, "
+        "running = excluded.running, started_ms = excluded.started_ms, "
+        "stopped_ms = excluded.stopped_ms",
         (row.id, row.account, _json(row.settings), _json(row.state), *row[4:]),
     )
 
 
 def autos(con: Any, *, running_only: bool = False) -> list[AutoRow]:
     """Pairs in auto mode, the latest started first."""
-    where = "WHERE running" if running_only else ""
+    where = "WHERE running = 1" if running_only else ""
     rows = con.execute(f"SELECT * FROM auto_pairs {where} ORDER BY started_ms DESC, id")
     return [
         AutoRow(i, account, json.loads(settings), json.loads(state), bool(running), at, stopped)
@@ -371,7 +383,9 @@ def autos(con: Any, *, running_only: bool = False) -> list[AutoRow]:
 def put_decision(con: Any, auto_id: str, close_ms: int, body: Mapping[str, Any]) -> None:
     """Log one decision; that of a close is made once."""
     con.execute(
-        "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?)", (auto_id, close_ms, _json(body))
+        "INSERT INTO decisions VALUES (?, ?, ?) ON CONFLICT (auto_id, close_ms) DO UPDATE SET "
+        "body = excluded.body",
+        (auto_id, close_ms, _json(body)),
     )
 
 

@@ -7,7 +7,7 @@ longer candles be rolled up again from the seconds. Either way the candles equal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,13 +40,14 @@ _JOIN_MS = 60_000
 _NEAR_IDS = 10_000
 
 _MERGE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
-    high = max(high, excluded.high), low = min(low, excluded.low), close = excluded.close,
-    volume = volume + excluded.volume
-    WHERE source = 'ticks'"""
+    high = CASE WHEN excluded.high > ohlc_data.high THEN excluded.high ELSE ohlc_data.high END,
+    low = CASE WHEN excluded.low < ohlc_data.low THEN excluded.low ELSE ohlc_data.low END,
+    close = excluded.close, volume = ohlc_data.volume + excluded.volume
+    WHERE ohlc_data.source = 'ticks'"""
 _REPLACE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, source = 'ticks'
-    WHERE source = 'ticks' OR timestamp >= """
+    WHERE ohlc_data.source = 'ticks' OR ohlc_data.timestamp >= """
 _INSERT = """INSERT INTO ohlc_data
     (symbol, timeframe, source, timestamp, open, high, low, close, volume)
     VALUES (?, ?, 'ticks', ?, ?, ?, ?, ?, ?) """
@@ -57,10 +58,13 @@ _MERGE_AGAIN = """UPDATE ohlc_data SET high = max(high, ?), low = min(low, ?), c
 
 Forming = dict[tuple[str, str], tuple[int, int]]
 """Open time and row number of the candle merged last, by symbol and timeframe."""
+Fold = Callable[[Any, Sequence[str], CandleColumns], None]
 
 
-def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch, forming: Forming) -> None:
+def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch, fold: Fold) -> None:
     """Bring the candles of freshly stored ticks up to date, and the symbols' newest prints.
+
+    ``fold`` merges seconds that continue what is stored; what does not is folded anew here.
 
     The rows must be sorted by symbol, in the order of ``arrays().names``.
     """
@@ -92,7 +96,7 @@ def update(con: Any, known: Mapping[str, SymbolState], fresh: TickBatch, forming
     if in_order:
         keep = slice(None) if all_rows else np.isin(group, in_order)
         seconds = fold_ticks(group[keep], times[keep], price[keep], size[keep], _SECOND_MS)
-        _merge(con, symbols, seconds, forming)
+        fold(con, symbols, seconds)
 
 
 class _End(NamedTuple):
@@ -126,7 +130,8 @@ def _extends(state: SymbolState, first: _End) -> bool:
     return first.trade_id < 0 or state.last_id is None or first.trade_id > state.last_id
 
 
-def _merge(con: Any, symbols: Sequence[str], seconds: CandleColumns, forming: Forming) -> None:
+def merge(con: Any, symbols: Sequence[str], seconds: CandleColumns, forming: Forming) -> None:
+    """Merge seconds that continue what is stored into every stored timeframe."""
     if len(seconds) <= _FEW_SECONDS:
         _merge_few(con, _few_rows(symbols, seconds), forming)
         return
@@ -349,7 +354,8 @@ _IMPORT = """INSERT INTO ohlc_data
     ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, source = excluded.source
-    WHERE (source != 'ticks' OR timestamp < ?) AND (open, high, low, close, volume, source)
+    WHERE (ohlc_data.source != 'ticks' OR ohlc_data.timestamp < ?) AND (ohlc_data.open,
+    ohlc_data.high, ohlc_data.low, ohlc_data.close, ohlc_data.volume, ohlc_data.source)
     != (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
     excluded.source)"""
 
@@ -378,7 +384,7 @@ def import_candles(con: Any, rows: Sequence[CandleRow], timeframe: str, source: 
             end_ms = max([end_ms, *(r[1] + timeframe_ms(longer) for r in rolled)])
         con.execute(
             "INSERT INTO imported VALUES (?, ?) ON CONFLICT (symbol) DO UPDATE SET "
-            "until_ms = max(until_ms, excluded.until_ms)",
+            "until_ms = excluded.until_ms WHERE excluded.until_ms > imported.until_ms",
             (symbol, end_ms),
         )
     return changed

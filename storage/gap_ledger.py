@@ -65,8 +65,12 @@ def shrink(con: Any, gap_id: int, first_id: int, last_id: int, start_ms: int, en
     A closed row of the same extent, from an earlier life of the same ids, gives way.
     """
     con.execute(
-        "UPDATE OR REPLACE gaps SET first_id = ?, last_id = ?, start_ms = ?, end_ms = ? "
-        "WHERE id = ?",
+        "DELETE FROM gaps WHERE symbol = (SELECT symbol FROM gaps WHERE id = ?) "
+        "AND first_id = ? AND last_id = ? AND id <> ?",
+        (gap_id, first_id, last_id, gap_id),
+    )
+    con.execute(
+        "UPDATE gaps SET first_id = ?, last_id = ?, start_ms = ?, end_ms = ? WHERE id = ?",
         (first_id, last_id, start_ms, end_ms, gap_id),
     )
 

@@ -35,7 +35,9 @@ def acquire(con: Any, name: str, holder: str, description: str, now_ms: int) -> 
         return False
     since = held.acquired_ms if held is not None and held.holder == holder else now_ms
     con.execute(
-        "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO lease VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "holder = excluded.holder, description = excluded.description, "
+        "acquired_ms = excluded.acquired_ms, beat_ms = excluded.beat_ms",
         (name, holder, description, since, now_ms),
     )
     return True

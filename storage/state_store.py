@@ -20,7 +20,8 @@ class Command:
 def put(con: Any, topic: str, key: str, body: Any, now_ms: int) -> None:
     """Store a fact, in place of the one before it."""
     con.execute(
-        "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)",
+        "INSERT INTO state VALUES (?, ?, ?, ?) ON CONFLICT (topic, key) DO UPDATE SET "
+        "body = excluded.body, at_ms = excluded.at_ms",
         (topic, key, json.dumps(body, allow_nan=False), now_ms),
     )
 

@@ -55,9 +55,8 @@ def page(
             # Retention has deleted it, and with it everything older.
             return []
     window = Window(max(0, start_ms or 0), _END_MS if end_ms is None else max(0, end_ms), limit)
-    names = con.execute(
-        "SELECT symbol FROM symbols WHERE ? IS NULL OR symbol = ?", (symbol, symbol)
-    ).fetchall()
+    where, given = ("", ()) if symbol is None else ("WHERE symbol = ?", (symbol,))
+    names = con.execute(f"SELECT symbol FROM symbols {where}", given).fetchall()
     rows: list[Row] = []
     for (name,) in names:
         rows += _of_symbol(con, name, window, cursor)

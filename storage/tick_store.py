@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from candles import Ints
+from candles import CandleColumns, Ints
 from errors import MixedPrints
 from storage import candle_store, tape
 from ticks import IsoClock, TickBatch
@@ -49,12 +50,44 @@ class SymbolState:
     made_until_ms: int | None = None
 
 
+class Bulk(Protocol):
+    """How an engine stores many rows at once; it may remember what spares it questions."""
+
+    def insert(self, con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> TickBatch:
+        """Store the ticks that are not there yet; returns them, in the order of the batch.
+
+        The batch is sorted by symbol and reaches below no low water.
+        """
+
+    def merge(self, con: Any, symbols: Sequence[str], seconds: CandleColumns) -> None:
+        """Fold candles of a second that continue what is stored into every stored timeframe."""
+
+
+class Statements:
+    """Plain SQL statements, for an engine within the process."""
+
+    def __init__(self) -> None:
+        self._forming: candle_store.Forming = {}
+
+    def insert(self, con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> TickBatch:
+        """Insert symbol by symbol; see `Bulk.insert`."""
+        newest_row = con.execute("SELECT max(id) FROM ticks").fetchone()[0] or 0
+        before = con.total_changes
+        _insert(con, state, batch, now_iso)
+        inserted = con.total_changes - before
+        return batch if inserted == len(batch) else _rows_after(con, newest_row, batch)
+
+    def merge(self, con: Any, symbols: Sequence[str], seconds: CandleColumns) -> None:
+        """Merge row by row; see `Bulk.merge`."""
+        candle_store.merge(con, symbols, seconds, self._forming)
+
+
 @dataclass(slots=True)
 class WriterState:
     """The writer's memory; thrown away after any failed transaction."""
 
+    bulk: Bulk = field(default_factory=Statements)
     symbols: dict[str, SymbolState] = field(default_factory=dict)
-    forming: candle_store.Forming = field(default_factory=dict)
     clock: IsoClock = field(default_factory=IsoClock)
 
 
@@ -86,14 +119,10 @@ def write(con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> Writt
     kept = _by_symbol(_above_low_water(con, state, batch))
     if not len(kept):
         return Written(0, 0, len(batch), kept)
-    newest_row = con.execute("SELECT max(id) FROM ticks").fetchone()[0] or 0
-    before = con.total_changes
-    _insert(con, state, kept, now_iso)
-    inserted = con.total_changes - before
-    fresh = kept if inserted == len(kept) else _rows_after(con, newest_row, kept)
-    if inserted:
-        candle_store.update(con, state.symbols, fresh, state.forming)
-    return Written(inserted, len(kept) - inserted, len(batch) - len(kept), fresh)
+    fresh = state.bulk.insert(con, state, kept, now_iso)
+    if len(fresh):
+        candle_store.update(con, state.symbols, fresh, state.bulk.merge)
+    return Written(len(fresh), len(kept) - len(fresh), len(batch) - len(kept), fresh)
 
 
 def _by_symbol(batch: TickBatch) -> TickBatch:
@@ -241,9 +270,10 @@ def prune(con: Any, symbol: str, before_ms: int, limit: int) -> int:
         (symbol, tape.id_at(con, symbol, before_ms) or 2**63 - 1),
     ).fetchone()[0]
     con.execute(
-        "UPDATE symbols SET low_water_id = max(coalesce(low_water_id, 0), ?), "
-        "low_water_ms = max(coalesce(low_water_ms, 0), ?) WHERE symbol = ?",
-        (low_water_id, before_ms, symbol),
+        "UPDATE symbols SET "
+        "low_water_id = CASE WHEN low_water_id > ? THEN low_water_id ELSE ? END, "
+        "low_water_ms = CASE WHEN low_water_ms > ? THEN low_water_ms ELSE ? END WHERE symbol = ?",
+        (low_water_id, low_water_id, before_ms, before_ms, symbol),
     )
     con.executemany("DELETE FROM ticks WHERE id = ?", doomed)
     return len(doomed)
