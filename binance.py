@@ -7,6 +7,7 @@ aggregated per price and side come on the *market* route, single trades (undocum
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -458,7 +459,7 @@ class BinanceRest:
         self._base, self._timeout_s = base.rstrip("/"), timeout_s
         self._limit = budget * WEIGHT_A_MINUTE
         self._session = requests.Session()
-        self._session.verify = certifi.where()
+        self._session.verify = authorities()
         self._minute, self._used = -1, 0
 
     @property
@@ -564,6 +565,12 @@ class BinanceRest:
 
 def _minute_now() -> int:
     return int(time.time() // 60)
+
+
+def authorities() -> str:
+    """File of certificate authorities: certifi's, or what the environment names (a proxy's)."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    return next((os.environ[n] for n in names if os.environ.get(n)), certifi.where())
 
 
 def _certificate(url: str) -> str:

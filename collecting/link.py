@@ -17,7 +17,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import certifi
 import websocket
 
 from binance import (
@@ -25,6 +24,7 @@ from binance import (
     Mark,
     Parsed,
     StreamKind,
+    authorities,
     is_retryable,
     list_subscriptions,
     mark_stream_name,
@@ -260,7 +260,7 @@ class Link:
             socket.shutdown()
 
     def _open(self, url: str) -> websocket.WebSocket:
-        sslopt = {"ca_certs": certifi.where(), "cert_reqs": ssl.CERT_REQUIRED}
+        sslopt = {"ca_certs": authorities(), "cert_reqs": ssl.CERT_REQUIRED}
         socket = websocket.WebSocket(
             sslopt=sslopt, enable_multithread=True, skip_utf8_validation=True
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ class Exchange:
         Faults at given numbers of delivered events.
     fault_seed : int
         Seed of what the faults draw.
+    tls : ssl.SSLContext, optional
+        With it, it speaks wss and https alone.
 
     Examples
     --------
@@ -63,9 +66,10 @@ class Exchange:
         lifetime_s: float = 86_400.0,
         script: Sequence[Step] = (),
         fault_seed: int = 7,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.market: Market = market if market is not None else PlantedMarket()
-        self._host, self._port = host, port
+        self._host, self._port, self._tls = host, port, tls
         self._ping_interval_s, self._lifetime_s = ping_interval_s, lifetime_s
         self._rest = Rest(self.market, weight_a_minute, time.time)
         self.faults = FaultDesk(self, script, fault_seed)
@@ -129,12 +133,12 @@ class Exchange:
     @property
     def ws_url(self) -> str:
         """Base for ``BINANCE_WS_URL``."""
-        return f"ws://{self._host}:{self._port}"
+        return f"{'wss' if self._tls else 'ws'}://{self._host}:{self._port}"
 
     @property
     def rest_url(self) -> str:
         """Base for ``BINANCE_REST_URL``."""
-        return f"http://{self._host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
     @property
     def tape(self) -> Tape:
@@ -175,6 +179,7 @@ class Exchange:
             self._converse,
             self._host,
             self._port,
+            ssl=self._tls,
             process_request=self._greet,
             compression=None,
             ping_interval=None,
