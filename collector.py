@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from binance import (
-    BinanceRest,
-    Instrument,
     Mark,
     Parsed,
     StreamKind,
@@ -27,6 +25,7 @@ from collecting.intake import BatchHook, Intake
 from collecting.link import SILENT, ConnectGate, Link
 from collecting.meters import LagMeter, RateMeter
 from collecting.repair import Repairer
+from collecting.rest import BinanceRest, Instrument
 from collecting.supervision import STREAMS_A_CONNECTION, Deadlines, shards
 from config import Config
 from data_feed import DataFeed, TickCallback

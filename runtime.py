@@ -198,7 +198,7 @@ class Runtime:
         return self._database
 
     def _collect(self, database: Database, symbols: list[str]) -> None:
-        from binance import BinanceRest
+        from collecting.rest import BinanceRest
         from collector import BatchTickCollector
         from desk import Desk
 

@@ -15,14 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from binance import (
-    AGG_TRADES_LIMIT,
-    AGG_TRADES_WEIGHT,
-    BinanceRest,
-    Instrument,
-    StreamKind,
-    is_retryable,
-)
+from binance import StreamKind, is_retryable
+from collecting.rest import AGG_TRADES_LIMIT, AGG_TRADES_WEIGHT, BinanceRest, Instrument
 from collecting.supervision import backoff, wait_after
 from config import Config
 from database import Database, Gap

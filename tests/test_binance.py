@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import binance
-from binance import BinanceRest, FrameParser, Parsed, refused
+from binance import FrameParser, Parsed, refused
+from collecting.rest import BinanceRest
 from errors import (
     AccessRefused,
     CertificateRefused,
@@ -222,6 +223,16 @@ def test_a_bad_message_is_dropped_by_reason_and_its_neighbours_are_kept(
     parsed = parse(AGGREGATE, message, after)
     assert parsed.batch.trade_id == [3466782974, 3466782975]
     assert parsed.dropped == {reason: 1}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_print_of_another_age_than_its_message_is_refused(together: bool) -> None:
+    """A time of 2100 would stand at the right edge of every chart for ever."""
+    good = [AGGREGATE] if together else []
+    for time_ms in (4_102_444_800_000, 1):
+        parsed = parse(*good, changed(T=time_ms))
+        assert len(parsed.batch) == len(good)
+        assert parsed.dropped == {"time far from its message's": 1}
 
 
 def test_two_halves_of_a_message_do_not_become_one() -> None:

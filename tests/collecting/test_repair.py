@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance import BinanceRest
 from collecting.intake import Follower, in_order
 from collecting.repair import KEPT_MS, Page, Repairer, _absent
+from collecting.rest import BinanceRest
 from database import Database, Gap
 from errors import FeedError
 from simulator import EPOCH_MS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from binance import BinanceRest
+from collecting.rest import BinanceRest
 from errors import MalformedMessage
 
 
