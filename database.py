@@ -19,6 +19,7 @@ from typing import Any
 from config import Config
 from errors import DatabaseError, ReadOnlyDatabase
 from storage import candle_store, gap_ledger, lease, state_store, tick_store
+from storage.candle_cache import CandleCache
 from storage.engine import RETENTION_STEP_MS, Engine, Sizes
 from storage.gap_ledger import Gap
 from storage.snapshot import Snapshot
@@ -56,6 +57,7 @@ class Database:
         self._readers: list[Any] = []
         self._closed = False
         self._memory = self._engine.new_memory()
+        self._candles = CandleCache()
         self._others = 0
         self._writer: Any = None
         if read_only:
@@ -132,7 +134,7 @@ class Database:
         con = self._begin_read()
         try:
             with self._engine.translated():
-                yield Snapshot(con)
+                yield Snapshot(con, self._candles)
         finally:
             self._end_read(con)
 
@@ -257,6 +259,8 @@ class Database:
     def clear(self) -> None:
         """Delete every tick, candle and gap; settings and books stay, and the file shrinks."""
         with self.transaction(data=True) as con:
+            for (symbol,) in con.execute("SELECT DISTINCT symbol FROM ohlc_data").fetchall():
+                candle_store.note_rewrite(con, symbol)
             self._engine.clear(con)
             self._memory = self._engine.new_memory()
         while self.give_space_back(pages=10_000):

@@ -48,6 +48,9 @@ _REPLACE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
     volume = excluded.volume, source = 'ticks'
     WHERE ohlc_data.source = 'ticks' OR ohlc_data.timestamp >= """
+# Keys of ``meta`` under which the number of rewrites of a symbol's closed candles is kept.
+_REWRITTEN = "rewritten:"
+
 _INSERT = """INSERT INTO ohlc_data
     (symbol, timeframe, source, timestamp, open, high, low, close, volume)
     VALUES (?, ?, 'ticks', ?, ?, ?, ?, ?, ?) """
@@ -253,6 +256,7 @@ def refold_range(con: Any, symbol: str, start_ms: int, end_ms: int, state: Symbo
         start_ms = max(start_ms, state.low_water_ms)
     if start_ms >= end_ms:
         return
+    note_rewrite(con, symbol)
     times, price, size = tape.tick_columns(con, symbol, start_ms, end_ms)
     group = np.zeros(len(times), dtype=np.int64)
     seconds = fold_ticks(group, times, price, size, _SECOND_MS)
@@ -289,6 +293,20 @@ def newest_columns(
     ).fetchall()
     rows.reverse()
     return as_columns(rows)
+
+
+def note_rewrite(con: Any, symbol: str) -> None:
+    """Say that candles of the symbol other than those that form may be others now."""
+    con.execute(
+        "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = meta.value + 1",
+        (_REWRITTEN + symbol,),
+    )
+
+
+def rewrites(con: Any, symbol: str) -> int:
+    """How often that was said of the symbol."""
+    row = con.execute("SELECT value FROM meta WHERE key = ?", (_REWRITTEN + symbol,)).fetchone()
+    return 0 if row is None else row[0]
 
 
 def ends(con: Any, symbol: str, timeframe: str) -> tuple[int, int] | None:
@@ -374,6 +392,7 @@ def import_candles(con: Any, rows: Sequence[CandleRow], timeframe: str, source: 
     length = timeframe_ms(timeframe)
     changed = 0
     for symbol in dict.fromkeys(row[0] for row in rows):
+        note_rewrite(con, symbol)
         own = [row for row in rows if row[0] == symbol]
         changed += _import(con, own, timeframe, source)
         opens = np.array([row[1] for row in own], dtype=np.int64)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from candles import CandleColumns, base_timeframe, roll_up, timeframe_ms
 from storage import candle_store, gap_ledger, lease, state_store, tape, tick_pages
+from storage.candle_cache import CandleCache
 from storage.gap_ledger import Gap
 from storage.lease import Lease
 from storage.state_store import Command
@@ -35,8 +36,8 @@ class SymbolSummary:
 class Snapshot:
     """Reads of one moment; made by `database.Database.snapshot`."""
 
-    def __init__(self, con: Any) -> None:
-        self._con = con
+    def __init__(self, con: Any, cache: CandleCache) -> None:
+        self._con, self._cache = con, cache
         self.version: int = con.execute(
             "SELECT value FROM meta WHERE key = 'data_version'"
         ).fetchone()[0]
@@ -53,13 +54,20 @@ class Snapshot:
         base = base_timeframe(timeframe)
         length, base_length = timeframe_ms(timeframe), timeframe_ms(base)
         if length == base_length:
-            return candle_store.newest_columns(self._con, symbol, base, limit, before_ms)
+            return self._newest(symbol, base, limit, before_ms)
         many = (limit + 1) * (length // base_length)
         end_ms = None if before_ms is None else -(-before_ms // length) * length
-        longer = roll_up(candle_store.newest_columns(self._con, symbol, base, many, end_ms), length)
+        longer = roll_up(self._newest(symbol, base, many, end_ms), length)
         longer = candle_store.with_imported(self._con, symbol, timeframe, longer, limit, before_ms)
         keep = slice(max(0, len(longer) - limit), None)
         return CandleColumns(*(getattr(longer, name)[keep] for name in CandleColumns.__slots__))
+
+    def _newest(
+        self, symbol: str, timeframe: str, limit: int, before_ms: int | None
+    ) -> CandleColumns:
+        if before_ms is None:
+            return self._cache.newest(self._con, self.version, symbol, timeframe, limit)
+        return candle_store.newest_columns(self._con, symbol, timeframe, limit, before_ms)
 
     def candles(
         self,
