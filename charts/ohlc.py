@@ -44,7 +44,11 @@ class CandlePanel:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at a time and price: a fill, an alert."""
+    """Something that happened at a time and price.
+
+    ``side`` is +1 where the paper account bought, −1 where it sold, 0 for an alert. ``text`` is
+    shown on hover as Plotly's small HTML: names in it are made harmless with `style.plain`.
+    """
 
     at_ms: int
     price: float
@@ -82,7 +86,25 @@ def panels(
             layout[f"yaxis{axis(number)}"] |= {"range": [0, 100], "tickvals": [30, 50, 70]}
             layout["shapes"] += [level(30, number), level(70, number)]
         layout["shapes"] += _shades(panel, layout[f"yaxis{axis(number)}"]["domain"], length_ms)
-    return {"data": data, "layout": layout}
+    return {"data": _named(data), "layout": layout}
+
+
+def _named(data: list[Trace]) -> list[Trace]:
+    """Names that stay with a trace when others come and go, and one legend entry a group.
+
+    Plotly keeps what the user has hidden by these names; by position it would hide another.
+    """
+    seen: dict[str, int] = {}
+    groups: set[str] = set()
+    for trace in data:
+        name = f"{trace.get('yaxis', 'y')} {trace['name']}"
+        seen[name] = seen.get(name, 0) + 1
+        trace["uid"] = f"{name} {seen[name]}"
+        group = trace.get("legendgroup")
+        if group and trace["showlegend"]:
+            trace["showlegend"] = group not in groups
+            groups.add(group)
+    return data
 
 
 def rebased(
@@ -93,7 +115,7 @@ def rebased(
     Parameters
     ----------
     percent : mapping of symbol to array
-        The closes rebased, on the candles' times.
+        The closes rebased, on the candles' times; the marks' prices are rebased as well.
     """
     layout = stacked([1.0], titles=["Change since the first candle shown"])
     layout["yaxis"]["ticksuffix"] = " %"
@@ -105,8 +127,9 @@ def rebased(
             panel.symbol.upper(), panel.candles.open_ms, percent[panel.symbol], 1, colour, width=1.8
         )
         data.append(line | {"hovertemplate": "%{y:.3f} %", "showlegend": True})
+        data += mark_traces(panel.marks, 1, colours)
         layout["shapes"] += [span(a, b, colour=GAP) for a, b in panel.gaps]
-    return {"data": data, "layout": layout}
+    return {"data": _named(data), "layout": layout}
 
 
 def _candle_traces(panel: CandlePanel, number: int, colours: Palette) -> list[Trace]:
@@ -130,29 +153,47 @@ def _candle_traces(panel: CandlePanel, number: int, colours: Palette) -> list[Tr
         colour = colours.lines[overlay.colour % len(colours.lines)]
         line = _line(overlay.name, c.open_ms, overlay.values, number, colour, dash=overlay.dash)
         traces.append(line | {"showlegend": number == 1, "legendgroup": overlay.name})
-    if panel.marks:
-        traces.append(_marks(panel, number, colours))
-    return traces
+    return traces + mark_traces(panel.marks, number, colours)
 
 
-def _marks(panel: CandlePanel, number: int, colours: Palette) -> Trace:
-    shapes = {1: "triangle-up", -1: "triangle-down", 0: "diamond"}
-    paint = {1: colours.up, -1: colours.down, 0: colours.warn}
+def mark_traces(marks: Sequence[Mark], number: int, colours: Palette) -> list[Trace]:
+    """Fills as triangles, up for bought and down for sold, and alerts as stars, where there are.
+
+    Shape tells them apart as well as colour, and so does the legend.
+    """
+    kinds = (
+        (1, "Bought (paper)", "triangle-up", colours.up, 13),
+        (-1, "Sold (paper)", "triangle-down", colours.down, 13),
+        (0, "Alert", "star-diamond", colours.lines[3], 13),
+    )
+    return [
+        _mark_trace(chosen, number, name, symbol, colour, size)
+        for side, name, symbol, colour, size in kinds
+        if (chosen := [m for m in marks if m.side == side])
+    ]
+
+
+def _mark_trace(
+    marks: Sequence[Mark], number: int, name: str, symbol: str, colour: str, size: int
+) -> Trace:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "Events",
-        "x": np.array([m.at_ms for m in panel.marks], dtype=np.int64),
-        "y": np.array([m.price for m in panel.marks]),
-        "text": [m.text for m in panel.marks],
+        "name": name,
+        "x": np.array([m.at_ms for m in marks], dtype=np.int64),
+        "y": np.array([m.price for m in marks]),
+        "text": [m.text for m in marks],
         "hovertemplate": "%{text}<extra></extra>",
         "yaxis": f"y{axis(number)}",
+        # Candles have the same colours: the edge sets the mark off from them.
         "marker": {
-            "size": 10,
-            "symbol": [shapes[m.side] for m in panel.marks],
-            "color": [paint[m.side] for m in panel.marks],
+            "size": size,
+            "symbol": symbol,
+            "color": colour,
+            "line": {"width": 1.5, "color": "#ffffff"},
         },
-        "showlegend": False,
+        "showlegend": True,
+        "legendgroup": name,
     }
 
 

@@ -297,6 +297,9 @@ def _store_alert(con: Any, alert: Alert, wall_ms: int, channels: Sequence[str]) 
         "note": alert.note,
         "detail": alert.detail,
         "quiet": alert.is_quiet,
+        # A rule may be deleted; where to draw its alerts stays with them.
+        "metric": alert.metric,
+        "symbols": list(alert.symbols),
     }
     number = alert_store.add_alert(con, alert.rule_id, alert.fired_ms, wall_ms, body)
     if alert.is_quiet:

@@ -92,6 +92,12 @@ def alerts(con: Any, *, after_id: int = 0, limit: int = 500) -> list[AlertRow]:
     ]
 
 
+def newest_stamp(con: Any) -> tuple[int, int] | None:
+    """Number and time of recording of the newest alert, None where there is none."""
+    row = con.execute("SELECT id, recorded_ms FROM alerts ORDER BY id DESC LIMIT 1").fetchone()
+    return None if row is None else (row[0], row[1])
+
+
 def newest_alert(con: Any) -> int:
     """The number of the newest alert, 0 where there is none."""
     return con.execute("SELECT coalesce(max(id), 0) FROM alerts").fetchone()[0]

@@ -33,6 +33,17 @@ class AccountRow(NamedTuple):
     cash: float
 
 
+class FillRow(NamedTuple):
+    """A paper fill; ``quantity`` is signed base units."""
+
+    account: str
+    time_ms: int
+    symbol: str
+    quantity: float
+    price: float
+    is_maker: bool
+
+
 class TapePrint(NamedTuple):
     """A stored tick with its row number."""
 
@@ -236,6 +247,35 @@ def journal(con: Any, account: str, *, limit: int | None = None) -> pd.DataFrame
         (account, _ALL if limit is None else limit),
     ).fetchall()
     return pd.DataFrame(rows[::-1], columns=JOURNAL_COLUMNS)
+
+
+def newest_entry(con: Any) -> tuple[Any, ...] | None:
+    """Tells one state of all journals from another: their newest entry, None where there is none.
+
+    Accounts are part of it: a fill is shown while its account is in use.
+    """
+    newest = con.execute(
+        "SELECT seq, account, key, time_ms FROM journal ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    if newest is None:
+        return None
+    in_use = con.execute("SELECT id FROM accounts WHERE closed_ms IS NULL ORDER BY id").fetchall()
+    return (*newest, *(row[0] for row in in_use))
+
+
+def fills_since(con: Any, start_ms: int, *, limit: int = 500) -> list[FillRow]:
+    """Fills of all accounts from ``start_ms`` on, newest first.
+
+    The newest ten times ``limit`` journal entries are looked at, so that a long journal costs no
+    more than a short one.
+    """
+    rows = con.execute(
+        "SELECT account, time_ms, symbol, quantity, price, maker FROM "
+        "(SELECT * FROM journal ORDER BY seq DESC LIMIT ?) AS newest "
+        "WHERE kind = 'fill' AND time_ms >= ? ORDER BY seq DESC LIMIT ?",
+        (10 * limit, start_ms, limit),
+    )
+    return [FillRow(a, t, s, q, p, bool(maker)) for a, t, s, q, p, maker in rows]
 
 
 def journal_rows(con: Any, account: str) -> list[tuple[Any, ...]]:

@@ -214,7 +214,17 @@ class AlertEngine:
         if fires:
             quiet = time_ms < max(state.snoozed_until_ms, self.muted_until_ms)
             self._alerts.append(
-                Alert(rule.id, time_ms, value, _told(rule, value), rule.note, dict(detail), quiet)
+                Alert(
+                    rule.id,
+                    time_ms,
+                    value,
+                    _told(rule, value),
+                    rule.note,
+                    dict(detail),
+                    quiet,
+                    rule.metric,
+                    tuple(s for s in (rule.symbol, rule.symbol2) if s),
+                )
             )
 
 

@@ -267,6 +267,8 @@ class Alert:
     note: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     is_quiet: bool = False
+    metric: str = ""
+    symbols: tuple[str, ...] = ()
 
 
 class Step(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from candles import CandleColumns, timeframe_ms
 from charts import ohlc as chart
 from charts.style import palette
 from storage.snapshot import Snapshot
-from views import indicators
+from views import events, indicators
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,12 @@ def read_ohlc(snapshot: Snapshot, options: OhlcOptions, now_ms: int) -> OhlcView
     """The candles of one snapshot."""
     length_ms = timeframe_ms(options.timeframe)
     shown = [_panel(snapshot, s, options, now_ms, length_ms) for s in options.symbols]
+    shown = _with_events(snapshot, shown, length_ms)
     filled = [p for p in shown if len(p.candles)]
     prints = [snapshot.last_print(p.symbol)[1] for p in filled]
     colours = palette(options.colour_blind_safe)
     if options.mode == "rebased":
-        percent = _rebased(filled)
+        filled, percent = _rebased(filled)
         figure = chart.rebased(filled, colours, percent=percent)
     else:
         figure = chart.panels(filled, colours, volume=options.volume, length_ms=length_ms)
@@ -102,12 +103,30 @@ def _overlays(candles: CandleColumns, options: OhlcOptions) -> tuple[chart.Overl
     return tuple(lines)
 
 
-def _rebased(shown: Sequence[chart.CandlePanel]) -> dict[str, Any]:
-    """Percent since the first moment at which every symbol has a candle."""
+def _with_events(
+    snapshot: Snapshot, shown: list[chart.CandlePanel], length_ms: int
+) -> list[chart.CandlePanel]:
+    """The panels with paper fills and alerts on their candles."""
+    start = min((int(p.candles.open_ms[0]) for p in shown if len(p.candles)), default=None)
+    if start is None:
+        return shown
+    found = events.read_events(snapshot, tuple(p.symbol for p in shown), start)
+    return [
+        replace(p, marks=events.on_candles(found.get(p.symbol, ()), p.candles, length_ms))
+        for p in shown
+    ]
+
+
+def _rebased(
+    shown: Sequence[chart.CandlePanel],
+) -> tuple[list[chart.CandlePanel], dict[str, Any]]:
+    """Percent since the first moment at which every symbol has a candle, marks as well."""
     start = max((int(p.candles.open_ms[0]) for p in shown), default=0)
-    out = {}
+    panels, out = [], {}
     for p in shown:
         at = int(np.searchsorted(p.candles.open_ms, start))
-        at = min(at, len(p.candles) - 1)
-        out[p.symbol] = indicators.rebased_percent(p.candles.close, float(p.candles.close[at]))
-    return out
+        base = float(p.candles.close[min(at, len(p.candles) - 1)])
+        out[p.symbol] = indicators.rebased_percent(p.candles.close, base)
+        marks = tuple(replace(m, price=(m.price / base - 1.0) * 100.0) for m in p.marks)
+        panels.append(replace(p, marks=marks))
+    return panels, out

@@ -112,6 +112,12 @@ def moment(time_ms: int | None, zone: ZoneInfo | None = None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S") + ("" if zone else " UTC")
 
 
+def moment_ms(time_ms: int) -> str:
+    """A time to the millisecond, in UTC."""
+    at = datetime.fromtimestamp(time_ms / 1000, UTC)
+    return at.strftime("%Y-%m-%d %H:%M:%S.") + f"{time_ms % 1000:03d} UTC"
+
+
 def safe_cell(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
