@@ -363,10 +363,22 @@ class Runtime:
     def _publish(self, database: Database) -> None:
         collector = self._collector
         if collector is not None:
-            database.put("health", LEASE, collector.health())
+            database.put("health", LEASE, self._account(collector))
         desk = self._desk
         if desk is not None:
             database.put("health", "desk", desk.health())
+
+    def _account(self, collector: BatchTickCollector) -> dict[str, Any]:
+        """The collector's own account, and in a replay how far the recording has been played."""
+        health, exchange = collector.health(), self._exchange
+        if self._source == "replay" and exchange is not None:
+            from simulator.replay import Replay
+
+            if isinstance(exchange.market, Replay):
+                health["replay"] = exchange.market.account()
+                if health["replay"]["ended"]:
+                    health |= {"state": "ended", "sentence": "The recording has ended."}
+        return health
 
     def _obey(self, database: Database) -> None:
         if self._collector is None:
@@ -388,7 +400,7 @@ class Runtime:
         """The feed's state, of this process or of whoever holds the lease."""
         collector, database = self._collector, self._database
         if collector is not None:
-            return self._status_of(collector.health(), running=True, role="holder")
+            return self._status_of(self._account(collector), running=True, role="holder")
         if database is None:
             return self._idle("holder", self._error or "", error=self._error)
         try:

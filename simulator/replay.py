@@ -151,6 +151,16 @@ class Replay:
         """Share of the frames that has been played, 0 to 1."""
         return self._position / len(self.tape.events)
 
+    def account(self) -> dict[str, float | int | bool]:
+        """How far it is: share of frames, whether it has ended, its clock and the recording's."""
+        return {
+            "fraction": self.progress(),
+            "ended": self.finished.is_set(),
+            "at_ms": self.now_ms(),
+            "begin_ms": self.tape.begin_ms,
+            "end_ms": self.tape.end_ms,
+        }
+
     def mid_prices(self, symbol: str, times_ms: Ints) -> NDArray[np.float64]:
         """The last recorded price at each time; the first one before it."""
         trades = self.tape.trades(symbol, 0, 1 << 62)

@@ -8,9 +8,10 @@ import streamlit as st
 
 from candles import CHART_TIMEFRAMES
 from config import Config
-from tabs import jobs, widgets
+from tabs import jobs, time_span, widgets
 from tabs.context import Context
 from tabs.jobs import Job
+from tabs.time_span import Span
 from views.stored import StoredView, read_candles, read_gaps, read_ticks
 
 _PAGE = 200
@@ -60,11 +61,14 @@ def _ticks(ctx: Context) -> None:
     controls = st.container(horizontal=True, vertical_alignment="bottom", key="data-ticks-controls")
     with controls:
         symbol = _symbol(ctx, all_allowed=True, key="data-ticks-symbol")
-    key = _page_key("data-ticks", symbol)
-    view = ctx.view(("ticks", symbol, key), lambda s: read_ticks(s, symbol, None, None, _PAGE, key))
+        span = time_span.choose(ctx, "data-ticks")
+    key = _page_key("data-ticks", (symbol, span))
+    view = ctx.view(
+        ("ticks", symbol, span, key), lambda s: read_ticks(s, symbol, *span, _PAGE, key)
+    )
     with controls:
         _pager("data-ticks", view.next_key)
-    _page(view, "data-ticks", "No ticks are stored here.", "ticks", symbol)
+    _page(ctx, view, "data-ticks", "ticks", symbol, span)
     _summary(view)
 
 
@@ -78,14 +82,15 @@ def _candles(ctx: Context) -> None:
             "Timeframe", CHART_TIMEFRAMES, index=CHART_TIMEFRAMES.index(ctx.settings.timeframe),
             key="data-candles-timeframe", width=140, persist_state="session",
         )  # fmt: skip
-    key = _page_key("data-candles", (symbol, timeframe))
+        span = time_span.choose(ctx, "data-candles")
+    key = _page_key("data-candles", (symbol, timeframe, span))
     view = ctx.view(
-        ("candles", symbol, timeframe, key),
-        lambda s: read_candles(s, symbol, timeframe, _PAGE, key),
+        ("candles", symbol, timeframe, span, key),
+        lambda s: read_candles(s, symbol, timeframe, *span, _PAGE, key),
     )
     with controls:
         _pager("data-candles", view.next_key)
-    _page(view, "data-candles", "No candles are stored here.", "candles", symbol)
+    _page(ctx, view, "data-candles", "candles", symbol, span)
     _summary(view)
 
 
@@ -118,9 +123,15 @@ def _page_key(key: str, filters: Any) -> int | None:
     return stack[-1] if stack else None
 
 
-def _page(view: StoredView, key: str, nothing: str, name: str, symbol: str | None) -> None:
+def _page(
+    ctx: Context, view: StoredView, key: str, name: str, symbol: str | None, span: Span
+) -> None:
     if not len(view.rows):
-        widgets.empty(nothing, "Press Start in the sidebar, or import a file.")
+        if span == time_span.EVERYTHING:
+            nothing, next_step = "", "Press Start in the sidebar, or import a file."
+        else:
+            nothing, next_step = " in this time", "Choose another time, or empty From and To."
+        widgets.empty(f"No {name} are stored here{nothing}.", next_step)
         return
     widgets.table(view.rows, key=f"{key}-table", height=420)
     widgets.downloads(lambda: view.rows, f"{name}_{symbol or 'all'}_page", key=key)

@@ -42,6 +42,11 @@ def _feed(ctx: Context) -> None:
     with right:
         _table("Dropped messages", view.drops, "Nothing has been dropped.", "drops")
         _lag(view)
+    st.markdown("##### Desk")
+    st.caption(widgets.escaped(view.desk_state))
+    with st.container(horizontal=True, gap="small", key="health-desk"):
+        for label, value, explained in view.desk:
+            st.metric(label, value, help=explained, border=True, width=164)
     with st.expander("Log", expanded=False):
         st.code("\n".join(recent_lines(200)) or "Nothing has been logged yet.", language=None)
 

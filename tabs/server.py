@@ -10,7 +10,7 @@ from typing import Any
 
 from live import assets
 from runtime import get_runtime
-from tabs import log_tail
+from tabs import export_files, log_tail
 from views import warm
 
 _FREEZE_AFTER_S = 20.0
@@ -18,7 +18,7 @@ _FREEZE_AFTER_S = 20.0
 
 def routes() -> list[Any]:
     """What this process serves beside the page."""
-    return assets.routes()
+    return [*assets.routes(), export_files.route()]
 
 
 @asynccontextmanager

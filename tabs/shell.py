@@ -22,6 +22,7 @@ from tabs import (
     ohlc_charts,
     pair_analytics,
     portfolio,
+    replay_notice,
     scanner,
     sidebar,
     statistics_tab,
@@ -57,6 +58,7 @@ _STATES = {
     "paused": ("orange", "paused"),
     "refused": ("red", "refused"),
     "stopped": ("gray", "stopped"),
+    "ended": ("gray", "recording ended"),
 }
 # Scripts that take a moment must not fade the page out, and nothing may stick out of a phone.
 _CSS = """
@@ -203,6 +205,7 @@ def _notices(runtime: Runtime, status: Any) -> None:
             st.rerun()
     if status.backfill_fraction is not None and status.backfill_fraction < 1:
         _backfill(runtime, status)
+    replay_notice.show(runtime, status)
 
 
 def _backfill(runtime: Runtime, status: Any) -> None:

@@ -173,3 +173,20 @@ def test_settings_are_remembered(desk):
     one.save_settings({"timeframe": "5min", "window": 30})
     one.close()
     assert desk().load_settings() == {"timeframe": "5min", "window": 30}
+
+
+def test_a_replay_says_how_far_it_is_and_that_it_has_ended(desk, monkeypatch):
+    monkeypatch.setattr(Config, "REPLAY_SPEED", 1000.0)
+    monkeypatch.setattr(Config, "DATA_SOURCE", "replay")
+    one = desk()
+    one.start("btcusdt")
+    wait_for(lambda: one.status().state == "ended")
+    status = one.status()
+    assert status.running
+    assert status.sentence == "The recording has ended."
+    assert status.health["replay"]["fraction"] == 1.0
+    assert status.health["replay"]["at_ms"] == status.health["replay"]["end_ms"]
+    # Those who look on from another process are told as well.
+    another = desk()
+    wait_for(lambda: another.status().state == "ended")
+    assert another.status().role == "viewer"

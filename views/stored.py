@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from candles import CandleColumns
 from storage.snapshot import Snapshot
 from views.tables import candle_table
 from views.text import moment, percent
@@ -39,14 +41,23 @@ def read_ticks(
 
 
 def read_candles(
-    snapshot: Snapshot, symbol: str | None, timeframe: str, limit: int, before_ms: int | None
+    snapshot: Snapshot,
+    symbol: str | None,
+    timeframe: str,
+    start_ms: int | None,
+    end_ms: int | None,
+    limit: int,
+    before_ms: int | None,
 ) -> StoredView:
-    """A page of candles of one symbol, the newest first."""
+    """A page of candles of one symbol that open in ``[start_ms, end_ms)``, the newest first."""
     if symbol is None:
         return _view(snapshot, candle_table({}), None)
-    columns = snapshot.candle_columns(symbol, timeframe, limit=limit, before_ms=before_ms)
+    until = min((t for t in (end_ms, before_ms) if t is not None), default=None)
+    columns = snapshot.candle_columns(symbol, timeframe, limit=limit, before_ms=until)
+    first = int(np.searchsorted(columns.open_ms, start_ms)) if start_ms is not None else 0
+    next_key = int(columns.open_ms[0]) if len(columns) == limit and first == 0 else None
+    columns = CandleColumns(*(getattr(columns, n)[first:] for n in CandleColumns.__slots__))
     rows = candle_table({symbol: columns})[::-1].reset_index(drop=True)
-    next_key = int(columns.open_ms[0]) if len(columns) == limit else None
     return _view(snapshot, rows, next_key)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from storage.snapshot import Snapshot
-from views.text import DASH, duration, number
+from views.text import DASH, duration, moment, number
 
 try:
     import resource
@@ -30,6 +30,8 @@ class HealthView:
     gaps: pd.DataFrame
     lag: pd.DataFrame
     last_ms: int | None
+    desk: tuple[tuple[str, str, str], ...] = ()
+    desk_state: str = ""
 
 
 def read_health(
@@ -38,6 +40,7 @@ def read_health(
     """What the collector reports and what the database says of itself."""
     lag = report.get("lag_ms") or {}
     last = [snapshot.last_print(s.symbol)[1] for s in snapshot.symbols()]
+    desk, stored_ms = snapshot.get("health", "desk") or ({}, None)
     return HealthView(
         version=snapshot.version,
         facts=_facts(report, lag, data_size, log_size),
@@ -48,6 +51,47 @@ def read_health(
         gaps=_gaps(snapshot),
         lag=_lag_table(lag),
         last_ms=max((t for t in last if t is not None), default=None),
+        desk=_desk_facts(desk),
+        desk_state=_desk_state(desk, stored_ms, running=bool(report)),
+    )
+
+
+def _desk_state(desk: Mapping[str, Any], stored_ms: int | None, *, running: bool) -> str:
+    """What the desk does, in a sentence."""
+    if not desk or stored_ms is None:
+        return "The desk has not reported yet: it works while the feed runs."
+    if not running:
+        return f"At rest since the feed was stopped; last reported {moment(stored_ms)}."
+    if desk.get("trouble"):
+        return f"The desk has trouble: {desk['trouble']}"
+    channels = "; ".join(desk.get("channels") or ()) or "the page alone"
+    return f"Working beside the collector. Alerts go to {channels}."
+
+
+def _desk_facts(desk: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """The desk's own account of itself; a dash where it has not reported."""
+
+    def count(name: str) -> str:
+        return f"{desk[name]:,}" if desk.get(name) is not None else DASH
+
+    return (
+        ("Prints seen", count("prints"), "Since Start, by paper orders and alert rules."),
+        (
+            "Late prints",
+            count("late_prints"),
+            "Filled in behind the live edge: they fill no order and fire no alert.",
+        ),
+        ("Accounts", count("accounts"), "Paper accounts in use."),
+        ("Fills", count("fills"), "Since Start."),
+        ("Rules", count("rules"), "Alert rules watched."),
+        ("Alerts", count("alerts"), "Fired since Start."),
+        ("Auto pairs", count("auto_pairs"), "Pairs in auto mode."),
+        ("Turn, 99 %", duration(desk.get("turn_ms_p99")), "Time of one look at the tape."),
+        (
+            "Stored to done, 99 %",
+            duration(desk.get("stored_to_done_ms_p99")),
+            "From a print's storing to what it caused being stored.",
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Out of the database and in again: nothing is lost, and no spreadsheet runs a cell."""
 
 import io
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from interchange.importing import import_file
 from ticks import Tick, TickBatch
 
 START_MS = 1_723_161_300_000
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -97,3 +99,62 @@ def test_text_that_a_spreadsheet_would_run_is_neutralised(text):
 @given(st.floats(allow_nan=False) | st.integers())
 def test_numbers_stay_numbers(number):
     assert type(number)(csv_cell(number)) == number
+
+
+def test_progress_rises_to_the_end_and_says_how_many_rows(db):
+    told = []
+    export_ticks(
+        db, io.BytesIO(), ["btcusdt", "-gold"], progress=lambda share, note: told.append(share)
+    )
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0, abs=1e-3)
+    assert len(told) >= 6
+    notes = []
+    export_candles(
+        db, io.BytesIO(), ["btcusdt"], "1s", progress=lambda share, note: notes.append(note)
+    )
+    assert notes[-1].endswith(" rows")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_two_million_ticks_are_exported_in_little_memory(tmp_path, file_format):
+    """Peak memory of a process that does nothing else; the export alone may add 60 MB."""
+    import subprocess
+    import sys
+
+    path = tmp_path / "many.db"
+    with Database(path) as opened:
+        for first in range(0, 2_100_000, 100_000):
+            ids = range(first, first + 100_000)
+            opened.write(
+                TickBatch(
+                    "aggTrade",
+                    ["btcusdt"] * 100_000,
+                    [START_MS + 100 * k for k in ids],
+                    [60_000 + (k % 977) * 0.1 for k in ids],
+                    [0.001 * (1 + k % 50) for k in ids],
+                    [10**9 + k for k in ids],
+                    [k % 2 == 0 for k in ids],
+                )
+            )
+    script = (
+        "import resource, sys\n"
+        "import pyarrow.parquet\n"
+        "from database import Database\n"
+        "from interchange.exporting import export_ticks\n"
+        "held = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3\n"
+        "with Database(sys.argv[1]) as db, open(sys.argv[2], 'wb') as out:\n"
+        "    export_ticks(db, out, ['btcusdt'], end_ms=int(sys.argv[4]), file_format=sys.argv[3])\n"
+        "    before = held()\n"
+        "    rows = export_ticks(db, out, ['btcusdt'], file_format=sys.argv[3])\n"
+        "    print(rows, held() - before)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(path), str(tmp_path / "out"), file_format,
+         str(START_MS + 100 * 50_000)],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    rows, added_mb = answer.stdout.split()
+    assert int(rows) == 2_100_000
+    assert float(added_mb) < 60
