@@ -21,12 +21,13 @@ function decode(column, local) {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   const values = column.d === "f4" ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer);
-  return column.t && local ? values.map(toZone) : values;
+  return column.t && !local ? values.map(drawnAs) : values;
 }
 
-// Plotly draws every time as if it were UTC; a time moved by the zone's offset is drawn as local.
+// Plotly draws a number as the browser's local time. For UTC it is handed the moment at which the
+// local clock shows what the UTC clock shows now.
 const offset = (ms) => -new Date(ms).getTimezoneOffset() * MINUTE;
-const toZone = (ms) => ms + offset(ms);
+const drawnAs = (ms) => ms - offset(ms - offset(ms));
 
 function unpack(message) {
   const local = message.zone === "local";
@@ -39,9 +40,9 @@ function unpack(message) {
   };
   const data = walk(message.data);
   const layout = walk(message.layout);
-  if (local) {
+  if (!local) {
     for (const shape of layout.shapes ?? []) {
-      if (shape.xref === "x") [shape.x0, shape.x1] = [toZone(shape.x0), toZone(shape.x1)];
+      if (shape.xref === "x") [shape.x0, shape.x1] = [drawnAs(shape.x0), drawnAs(shape.x1)];
     }
   }
   return { data, layout, local };
@@ -94,6 +95,7 @@ class Chart {
     this.node.className = "live-chart";
     this.node.setAttribute("role", "img");
     mount.appendChild(this.node);
+    this.clock = new Clock(mount);
     this.held = {}; // ranges the user has set, by layout key
     this.draws = 0;
     this.asked = null;
@@ -136,6 +138,8 @@ class Chart {
     this.place(layout, data);
     const config = {
       displaylogo: false,
+      showSendToCloud: false, // nothing of the page is uploaded anywhere
+      plotlyServerURL: "",
       scrollZoom: false,
       doubleClick: false,
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "resetScale2d"],
@@ -188,6 +192,8 @@ class Chart {
   listen() {
     this.node.on("plotly_relayout", (event) => this.moved(event));
     this.node.on("plotly_doubleclick", () => this.follow());
+    this.node.on("plotly_hover", (event) => this.clock.show(event, this.node, this.message.zone === "local"));
+    this.node.on("plotly_unhover", () => this.clock.hide());
   }
 
   moved(event) {
@@ -223,14 +229,48 @@ class Chart {
     document.removeEventListener("visibilitychange", this.onShow);
     if (this.draws) this.library.purge(this.node);
     this.node.remove();
+    this.clock.node.remove();
   }
 }
 
 const asMs = (value) => {
   if (typeof value === "number") return value;
   const text = String(value).replace(" ", "T");
-  return Date.parse(text.includes("T") ? text + "Z" : text + "T00:00:00Z");
+  return drawnAs(Date.parse(text.includes("T") ? text + "Z" : text + "T00:00:00Z"));
 };
+
+// The label at the foot of the crosshair: the time as drawn, and in UTC.
+class Clock {
+  constructor(mount) {
+    this.node = document.createElement("div");
+    this.node.className = "live-clock";
+    this.node.hidden = true;
+    mount.appendChild(this.node);
+  }
+
+  show(event, chart, local) {
+    const { xaxis, x } = event.points[0];
+    if (xaxis?.type !== "date") return;
+    const shown = asMs(x);
+    const utc = local ? shown : shown + offset(shown);
+    const text = (ms) => new Date(ms).toISOString().slice(0, 19).replace("T", " ");
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    this.node.textContent = local
+      ? `${text(shown + offset(shown))} ${zone} · ${text(utc)} UTC`
+      : `${text(utc)} UTC`;
+    this.node.hidden = false;
+    const at = chart.offsetLeft + xaxis._offset + xaxis.d2p(x) - this.node.offsetWidth / 2;
+    const most = chart.offsetLeft + chart.clientWidth - this.node.offsetWidth;
+    this.node.style.left = `${Math.max(0, Math.min(at, most))}px`;
+    this.node.style.top = `${chart.offsetTop + plotFoot(chart)}px`;
+  }
+
+  hide() {
+    this.node.hidden = true;
+  }
+}
+
+const plotFoot = (chart) => chart._fullLayout._size.t + chart._fullLayout._size.h + 4;
 
 export function render({ data, parentElement, setTriggerValue }, plotlyUrl) {
   let chart = charts.get(parentElement);

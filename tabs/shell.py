@@ -71,6 +71,12 @@ _CSS = """
 .st-key-heartbeat, .st-key-preload { height: 0; overflow: hidden; margin-top: -1rem; }
 [data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
 .live-chart { width: 100%; min-width: 0; }
+.live-clock {
+  position: absolute; z-index: 5; pointer-events: none; white-space: nowrap;
+  padding: 1px 7px; border-radius: 4px; font-size: 11px; font-variant-numeric: tabular-nums;
+  color: var(--st-text-color); background: var(--st-secondary-background-color);
+  border: 1px solid var(--st-border-color);
+}
 .stTabs [role="tab"] { white-space: nowrap; }
 @media (max-width: 640px) {
   .block-container { padding-left: 0.8rem; padding-right: 0.8rem; }
