@@ -101,6 +101,13 @@ def _scheduler(text: str) -> str:
     return text
 
 
+def _database_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(text)
+    return text
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("0", "1", "false", "true", "no", "yes"):
         raise ValueError(text)
@@ -145,6 +152,10 @@ def _bps_setting(variable: str, default: str, meaning: str) -> Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("CRYPTO_DB_PATH", "DB_PATH", "crypto_ticks.db", _path, "a file name",
             "SQLite file of the live market; demo and replay have files of their own beside it"),
+    Setting("DATABASE_URL", "DATABASE_URL", "", _database_url,
+            "a postgresql:// address, or nothing for the SQLite file",
+            "PostgreSQL server in place of the file; demo and replay have schemas of their own",
+            secret=True),
     Setting("BINANCE_WS_URL", "BINANCE_WS_BASE", "wss://fstream.binance.com",
             _base_url("ws", "wss"), "a ws:// or wss:// address",
             "base address of the streams; the route is chosen by the platform"),
@@ -237,6 +248,7 @@ class Config:
     """The settings in force, as class attributes, read from the environment on import."""
 
     DB_PATH: str
+    DATABASE_URL: str
     BINANCE_WS_BASE: str
     BINANCE_REST_BASE: str
     BINANCE_STREAM: str

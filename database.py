@@ -104,7 +104,7 @@ class Database:
                 if others != self._others:
                     # What the writer remembers was learnt before another wrote.
                     self._others = others
-                    self._memory.symbols.clear()
+                    self._memory = engine.new_memory()
                 yield con
                 engine.commit(con, data=data)
             except BaseException:
@@ -354,8 +354,17 @@ class Database:
 def engine_of(place: str | os.PathLike[str] | None) -> Engine:
     """The engine for a file or an address; None takes the settings."""
     if place is None:
-        place = Config.DB_PATH
-    return SqliteEngine(Path(place))
+        place = Config.DATABASE_URL or Config.DB_PATH
+    if not str(place).startswith(("postgresql:", "postgres:")):
+        return SqliteEngine(Path(place))
+    try:
+        from storage.postgres_engine import PostgresEngine
+    except ImportError as error:
+        raise DatabaseError(
+            "DATABASE_URL names a PostgreSQL server, and psycopg, which speaks to it, is not "
+            f'installed ({error}): pip install "psycopg[binary]".'
+        ) from error
+    return PostgresEngine(str(place))
 
 
 def _now_ms() -> int:

@@ -39,7 +39,7 @@ _JOIN_MS = 60_000
 # Late ids nearer than this to one another are compared with their neighbours in one read.
 _NEAR_IDS = 10_000
 
-_MERGE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
+MERGE = """ON CONFLICT (symbol, timeframe, timestamp) DO UPDATE SET
     high = CASE WHEN excluded.high > ohlc_data.high THEN excluded.high ELSE ohlc_data.high END,
     low = CASE WHEN excluded.low < ohlc_data.low THEN excluded.low ELSE ohlc_data.low END,
     close = excluded.close, volume = ohlc_data.volume + excluded.volume
@@ -61,6 +61,8 @@ _MERGE_AGAIN = """UPDATE ohlc_data SET high = max(high, ?), low = min(low, ?), c
 
 Forming = dict[tuple[str, str], tuple[int, int]]
 """Open time and row number of the candle merged last, by symbol and timeframe."""
+RowOfCandle = tuple[Any, ...]
+"""symbol, timeframe, open_ms, open, high, low, close, volume"""
 Fold = Callable[[Any, Sequence[str], CandleColumns], None]
 
 
@@ -135,12 +137,22 @@ def _extends(state: SymbolState, first: _End) -> bool:
 
 def merge(con: Any, symbols: Sequence[str], seconds: CandleColumns, forming: Forming) -> None:
     """Merge seconds that continue what is stored into every stored timeframe."""
+    rows = rows_of_every_timeframe(symbols, seconds)
     if len(seconds) <= _FEW_SECONDS:
-        _merge_few(con, _few_rows(symbols, seconds), forming)
-        return
+        _merge_few(con, rows, forming)
+    else:
+        con.executemany(_INSERT + MERGE, rows)
+
+
+def rows_of_every_timeframe(symbols: Sequence[str], seconds: CandleColumns) -> list[RowOfCandle]:
+    """Candles of a second rolled up to each stored timeframe, no two of one key."""
+    if len(seconds) <= _FEW_SECONDS:
+        return _few_rows(symbols, seconds)
+    rows: list[RowOfCandle] = []
     for timeframe in STORED_TIMEFRAMES:
         candles = seconds if timeframe == "1s" else roll_up(seconds, timeframe_ms(timeframe))
-        con.executemany(_INSERT + _MERGE, _rows(symbols, timeframe, candles))
+        rows += _rows(symbols, timeframe, candles)
+    return rows
 
 
 def _merge_few(con: Any, rows: list[tuple[Any, ...]], forming: Forming) -> None:
@@ -156,7 +168,7 @@ def _merge_few(con: Any, rows: list[tuple[Any, ...]], forming: Forming) -> None:
         if known is not None and known[0] == open_ms:
             again.append((high, low, close, volume, known[1]))
             continue
-        stored = con.execute(_INSERT + _MERGE + " RETURNING id", row).fetchone()
+        stored = con.execute(_INSERT + MERGE + " RETURNING id", row).fetchone()
         if stored is not None:
             forming[symbol, timeframe] = (open_ms, stored[0])
     con.executemany(_MERGE_AGAIN, again)

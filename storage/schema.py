@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 SCHEMA_VERSION = 2
@@ -290,17 +291,23 @@ def table_names() -> set[str]:
     return {name for script in _SCRIPTS for name in re.findall(r"CREATE TABLE (\w+)", script)}
 
 
+def scripts_since(version: int) -> Iterator[str]:
+    """What makes the present tables of those of an earlier version; 0 is nothing at all."""
+    if version == 0:
+        yield from _SCRIPTS
+    else:
+        yield from (_STEPS[step] for step in range(version, SCHEMA_VERSION))
+
+
 def create(con: Any) -> None:
-    """Make every table in an empty database."""
-    for script in _SCRIPTS:
-        run_script(con, script)
-    con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    """Make every table in an empty SQLite file."""
+    upgrade(con, 0)
 
 
 def upgrade(con: Any, version: int) -> None:
     """Bring the tables of an earlier version up to the present one; what is stored stays."""
-    for step in range(version, SCHEMA_VERSION):
-        run_script(con, _STEPS[step])
+    for script in scripts_since(version):
+        run_script(con, script)
     con.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

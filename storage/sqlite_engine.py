@@ -134,9 +134,7 @@ class SqliteEngine:
             con.execute("BEGIN IMMEDIATE")
             try:
                 version = con.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    schema.create(con)
-                elif version < schema.SCHEMA_VERSION:
+                if version < schema.SCHEMA_VERSION:
                     schema.upgrade(con, version)
                 con.execute("COMMIT")
             except BaseException:

@@ -264,9 +264,19 @@ def prune(con: Any, symbol: str, before_ms: int, limit: int) -> int:
     doomed = _doomed(con, symbol, before_ms, limit)
     if not doomed:
         return 0
+    raise_low_water(con, symbol, before_ms)
+    con.executemany("DELETE FROM ticks WHERE id = ?", doomed)
+    return len(doomed)
+
+
+def raise_low_water(con: Any, symbol: str, before_ms: int) -> None:
+    """Note that nothing of a symbol is to be written below a time any more.
+
+    To be called while what is before it is still stored: the id goes by that.
+    """
     low_water_id = con.execute(
         "SELECT coalesce(max(trade_id) + 1, 0) FROM (SELECT trade_id FROM ticks WHERE symbol = ? "
-        "AND trade_id >= 0 AND trade_id < ? ORDER BY trade_id DESC LIMIT 1)",
+        "AND trade_id >= 0 AND trade_id < ? ORDER BY trade_id DESC LIMIT 1) AS gone",
         (symbol, tape.id_at(con, symbol, before_ms) or 2**63 - 1),
     ).fetchone()[0]
     con.execute(
@@ -275,8 +285,6 @@ def prune(con: Any, symbol: str, before_ms: int, limit: int) -> int:
         "low_water_ms = CASE WHEN low_water_ms > ? THEN low_water_ms ELSE ? END WHERE symbol = ?",
         (low_water_id, low_water_id, before_ms, before_ms, symbol),
     )
-    con.executemany("DELETE FROM ticks WHERE id = ?", doomed)
-    return len(doomed)
 
 
 def _doomed(con: Any, symbol: str, before_ms: int, limit: int) -> list[tuple[int]]:

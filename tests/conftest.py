@@ -1,0 +1,69 @@
+"""Databases for tests: the same test on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from database import Database
+from tests.postgres_server import PostgresServer, programs
+
+Place = str | Path
+ENGINES = ("sqlite", "postgresql")
+
+
+def _start_server() -> PostgresServer:
+    if programs() is None or pytest.importorskip("psycopg") is None:
+        if os.environ.get("REQUIRE_POSTGRES") == "1":
+            pytest.fail("PostgreSQL is to be tested here, and its programs are not installed")
+        pytest.skip("PostgreSQL is not installed (apt install postgresql)")
+    return PostgresServer()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the whole run."""
+    server = _start_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server for one test that does it harm."""
+    server = _start_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=ENGINES)
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return request.param
+
+
+@pytest.fixture
+def new_place(
+    engine_name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[], Place]:
+    """Makes places for databases that nobody has used."""
+    if engine_name == "postgresql":
+        return request.getfixturevalue("postgres").new_schema
+    made = iter(range(1_000))
+    return lambda: tmp_path / f"db{next(made)}.db"
+
+
+@pytest.fixture
+def place(new_place: Callable[[], Place]) -> Place:
+    """One such place."""
+    return new_place()
+
+
+@pytest.fixture
+def db(place: Place) -> Iterator[Database]:
+    """An empty database on each engine."""
+    with Database(place) as opened:
+        yield opened
