@@ -25,16 +25,20 @@ skips = [
 wrong = [
     (name, why)
     for name, why in skips
-    if "browser" in name or not any(re.search(p, why) for p in ALLOWED)
+    if "browser" in name or "postgres" in name or not any(re.search(p, why) for p in ALLOWED)
 ]
 for name, why in skips:
     print(f"skipped: {name}: {why}")
 browser = sum("browser" in (c.get("classname") or "") for s in suites for c in s.iter("testcase"))
 print(f"{browser} browser tests ran")
+postgres = sum(
+    "postgres" in f"{c.get('classname')}{c.get('name')}" for s in suites for c in s.iter("testcase")
+)
+print(f"{postgres} tests ran on PostgreSQL")
 failed = total["failures"] + total["errors"]
 passed = total["tests"] - failed - total["skipped"]
 print(f"{passed} passed, {failed} failed, {total['skipped']} skipped")
 if wrong:
     print("These may not be skipped here:", *(f"  {n}: {w}" for n, w in wrong), sep="\n")
     sys.exit(1)
-sys.exit(1 if failed or not browser or not passed else 0)
+sys.exit(1 if failed or not browser or not postgres or not passed else 0)

@@ -114,9 +114,9 @@ class Connection:
         """Run one statement; its rows are tuples of Python's numbers and texts."""
         cursor = self.raw.cursor(binary=True)
         if parameters:
-            cursor.execute(_numbered(sql), parameters)  # type: ignore[call-overload]
+            cursor.execute(_numbered(sql), parameters)
         else:
-            cursor.execute(sql)  # type: ignore[call-overload]
+            cursor.execute(sql)
         if cursor.description is None and cursor.rowcount > 0:
             self.total_changes += cursor.rowcount
         return cursor
@@ -124,14 +124,17 @@ class Connection:
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for many rows, sent without waiting for each answer."""
         cursor = self.raw.cursor()
-        cursor.executemany(_numbered(sql), rows)  # type: ignore[arg-type]
+        cursor.executemany(_numbered(sql), rows)
         if cursor.rowcount > 0:
             self.total_changes += cursor.rowcount
 
-    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> psycopg.ServerCursor[Any]:
-        """A cursor on the server, for more rows than should be in memory at once."""
-        cursor = self.raw.cursor(name=f"stream{next(self._cursors)}", binary=True)
-        return cursor.execute(_numbered(sql), parameters)  # type: ignore[arg-type]
+    def stream(self, sql: str, parameters: Sequence[Any], chunk: int) -> Iterator[list[Any]]:
+        """More rows than should be in memory at once, by a cursor on the server."""
+        name = f"stream{next(self._cursors)}"
+        with self.raw.cursor(name=name, binary=True) as cursor:
+            cursor.execute(_numbered(sql), parameters)
+            while rows := cursor.fetchmany(chunk):
+                yield rows
 
     @property
     def in_transaction(self) -> bool:
@@ -156,6 +159,8 @@ def connect(address: Address, *, read_only: bool = False) -> Connection:
         f"-c lock_timeout={_LOCK_TIMEOUT_MS}",
         f"-c default_transaction_read_only={'on' if read_only else 'off'}",
         "-c timezone=UTC",
+        # Compiling a statement pays off for the long ones; here all are short.
+        "-c jit=off",
     ]
     if not read_only:
         # The writer looks rows up and never reads a table through; tables that grew since they

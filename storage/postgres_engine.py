@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import AbstractContextManager
 from hashlib import blake2b
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -284,4 +283,3 @@ class PostgresEngine:
             if self._listener is not None:
                 self._listener.close()
                 self._listener = None
-

@@ -26,9 +26,11 @@ _POLL_S = 0.1
 class Connection(sqlite3.Connection):
     """SQLite's own, with the few calls that the stores make beside ``execute``."""
 
-    def stream(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        """A cursor for more rows than should be in memory at once."""
-        return self.execute(sql, parameters)
+    def stream(self, sql: str, parameters: Any, chunk: int) -> Iterator[list[Any]]:
+        """More rows than should be in memory at once."""
+        cursor = self.execute(sql, parameters)
+        while rows := cursor.fetchmany(chunk):
+            yield rows
 
 
 class SqliteEngine:

@@ -170,23 +170,21 @@ def iterate(
     end_ms = _LAST_MS if end_ms is None else end_ms
     first, last = clock(max(0, start_ms)), clock(max(0, end_ms))
     select = "SELECT timestamp, price, size, trade_id, is_buyer_maker FROM ticks WHERE symbol = ?"
-    cursor = con.stream(
+    yield from con.stream(
         f"{select} AND trade_id < 0 AND timestamp >= ? AND timestamp < ? ORDER BY timestamp, id",
         (symbol, first, last),
+        chunk,
     )
-    while rows := cursor.fetchmany(chunk):
-        yield rows
     ids = id_range(con, symbol, start_ms, end_ms)
     if ids is None:
         return
     order = "timestamp, trade_id" if disorder_ms(con, symbol) else "trade_id"
-    cursor = con.stream(
+    yield from con.stream(
         f"{select} AND trade_id >= ? AND trade_id < ? AND timestamp >= ? AND timestamp < ? "
         f"ORDER BY {order}",
         (symbol, *ids, first, last),
+        chunk,
     )
-    while rows := cursor.fetchmany(chunk):
-        yield rows
 
 
 def _column(rows: Sequence[Sequence[float]], index: int) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,14 @@ def stored_rows(database: Database, symbol: str) -> list[Row]:
     """What the database holds of a symbol, by id, read with SQL of the test's own."""
     with database.snapshot() as snapshot:
         rows = snapshot._con.execute(
-            "SELECT trade_id, CAST(ROUND((julianday(timestamp) - 2440587.5) * 86400000) AS INT), "
-            "price, size, is_buyer_maker FROM ticks WHERE symbol = ? ORDER BY trade_id",
+            "SELECT trade_id, timestamp, price, size, is_buyer_maker FROM ticks "
+            "WHERE symbol = ? ORDER BY trade_id",
             (symbol,),
         )
-        return [tuple(row) for row in rows]
+        return [
+            (row[0], round(datetime.fromisoformat(row[1]).timestamp() * 1000), *row[2:])
+            for row in rows
+        ]
 
 
 def tape_rows(trades: Any) -> list[Row]:

@@ -37,9 +37,8 @@ def exchange() -> Iterator[Exchange]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "feed.db") as opened:
-        yield opened
+def database(db: Database) -> Database:
+    return db
 
 
 def make(exchange: Exchange, database: Database | None = None, **how: Any) -> BatchTickCollector:
@@ -137,22 +136,22 @@ def test_single_trades_can_be_collected_instead(exchange: Exchange, database: Da
         assert snapshot.symbols()[0].print_kind == "trade"
 
 
-def test_a_locked_database_loses_nothing(exchange: Exchange, database: Database) -> None:
+def test_a_locked_database_loses_nothing(
+    exchange: Exchange, database: Database, place: Path | str
+) -> None:
     feed = make(exchange, database)
     feed.start(["btcusdt", "ethusdt"])
     flowing(feed)
-    other = sqlite3.connect(database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    time.sleep(1.5)
-    assert feed.health()["queue"]["depth"] > 0
-    other.execute("ROLLBACK")
-    other.close()
+    with Database(place) as other, other.transaction():
+        time.sleep(1.5)
+        assert feed.health()["queue"]["depth"] > 0
     flowing(feed)
     feed.stop()
     assert nothing_is_missing(exchange, database, "btcusdt")
     assert nothing_is_missing(exchange, database, "ethusdt")
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
 def test_a_full_disk_pauses_the_feed_and_room_brings_everything_back(
     exchange: Exchange, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

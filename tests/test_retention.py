@@ -28,16 +28,16 @@ def batch(first, n, step_ms=100, symbol="btcusdt"):
 
 
 @pytest.fixture
-def db(tmp_path):
-    with Database(tmp_path / "a.db") as opened:
+def db(place):
+    with Database(place) as opened:
         for first in range(0, 60_000, 10_000):
             opened.write(batch(first, 10_000))
         yield opened
 
 
-def test_old_ticks_go_candles_stay_and_the_file_shrinks(db):
+def test_old_ticks_go_candles_stay_and_the_file_shrinks(db, engine_name):
     db.checkpoint()
-    large = db.sizes()[0]
+    large = db.sizes().data
     with db.snapshot() as snapshot:
         before = snapshot.candle_columns("btcusdt", "1s", limit=10**6).volume.tolist()
     worker = Retention(db, hours=1, pause_s=0)
@@ -50,7 +50,8 @@ def test_old_ticks_go_candles_stay_and_the_file_shrinks(db):
     assert pruned.deleted == 60_000 - kept == 48_000
     assert pruned.finished
     assert pruned.free_pages <= 256
-    assert db.sizes()[0] < 0.75 * large
+    if engine_name == "sqlite":  # PostgreSQL's file of a day goes with the day
+        assert db.sizes().data < 0.75 * large
     assert worker.run_once(now_ms).deleted == 0
 
 
@@ -79,14 +80,16 @@ def test_writers_get_their_turn_between_the_steps(db):
     assert max(waits) < 2.0
 
 
-def test_every_symbol_has_its_turn_and_no_step_is_large(db, monkeypatch):
+def test_every_symbol_has_its_turn_and_no_step_is_large(db, monkeypatch, engine_name):
     monkeypatch.setattr(retention, "_STEP_TICKS", 3_000)
     db.write(batch(0, 4_000, symbol="ethusdt"))
     steps = []
     prune = db.prune
     monkeypatch.setattr(db, "prune", lambda *a, **k: steps.append(prune(*a, **k)) or steps[-1])
     Retention(db, hours=1, pause_s=0).run_once(START_MS + 10 * HOUR_MS)
-    assert max(steps) <= 3_000
+    # PostgreSQL drops the five minutes before midnight as the whole day that they are.
+    assert steps[0] == (3_000 if engine_name == "sqlite" else 6_000)
+    assert max(steps[1:]) <= 3_000
     with db.snapshot() as snapshot:
         assert snapshot.count("ticks") == 0
 

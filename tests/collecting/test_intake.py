@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +14,12 @@ from ticks import TickBatch
 
 
 @pytest.fixture
-def intake(tmp_path: Path) -> Iterator[Intake]:
+def intake(db: Database) -> Iterator[Intake]:
     """A writer that would wait a minute for a thousand ticks."""
-    with Database(tmp_path / "intake.db") as database:
-        made = Intake(database, "aggTrade", bound=10_000, batch_size=1_000, interval_s=60.0)
-        made.start()
-        yield made
-        made.stop()
+    made = Intake(db, "aggTrade", bound=10_000, batch_size=1_000, interval_s=60.0)
+    made.start()
+    yield made
+    made.stop()
 
 
 def one(trade_id: int, price: float) -> Parsed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,8 +51,8 @@ class Exchange(BinanceRest):
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "repair.db")
+def database(db: Database) -> Database:
+    return db
 
 
 def repairer(database: Database, exchange: Exchange, kind: str = "aggTrade") -> Repairer:

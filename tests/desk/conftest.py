@@ -88,8 +88,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path):
-    bench = Bench(tmp_path / "desk.db")
+def bench(place):
+    bench = Bench(place)
     bench.tape(("btcusdt", 100.0), ("ethusdt", 50.0))
     bench.desk.load()
     yield bench
@@ -98,12 +98,12 @@ def bench(tmp_path):
 
 
 @pytest.fixture
-def make_bench(tmp_path):
+def make_bench(place):
     """A desk with options of one's own."""
     made = []
 
     def make(**options):
-        made.append(Bench(tmp_path / "desk.db", **options))
+        made.append(Bench(place, **options))
         return made[-1]
 
     yield make

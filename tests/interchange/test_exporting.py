@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def db(tmp_path, monkeypatch):
+def db(new_place, monkeypatch):
     monkeypatch.setattr(exporting, "_CHUNK_ROWS", 700)
-    with Database(tmp_path / "a.db") as opened:
+    with Database(new_place()) as opened:
         ticks = [
             Tick("btcusdt", START_MS + 700 * k, 0.1 * k + 1e-7, 1 / (k + 3), 10**12 + k, k % 2 == 0)
             for k in range(3000)
@@ -40,12 +40,12 @@ def everything(db):
     return frame.sort_values(list(frame.columns)).reset_index(drop=True), kinds
 
 
-def test_ticks_exported_as_csv_and_imported_are_the_same(db, tmp_path):
+def test_ticks_exported_as_csv_and_imported_are_the_same(db, new_place):
     out = io.BytesIO()
     assert export_ticks(db, out, ["btcusdt", "-gold", "none"]) == 4000
     assert not out.closed
     out.seek(0)
-    with Database(tmp_path / "b.db") as other:
+    with Database(new_place()) as other:
         assert import_file(other, out, name="ticks.csv").taken == 4000
         pd.testing.assert_frame_equal(everything(other)[0], everything(db)[0], check_exact=True)
         assert everything(other)[1] == everything(db)[1]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from database import Database
 from errors import BadInput, MixedPrints
 from interchange.importing import import_file
 from interchange.source import UPLOAD_LIMITS, Limits, last_part
@@ -18,12 +17,6 @@ from interchange.source import UPLOAD_LIMITS, Limits, last_part
 SHARED = Path(__file__).parents[2] / "../shared/data"
 START_MS = 1_723_161_300_000
 NOW_MS = 1_900_000_000_000
-
-
-@pytest.fixture
-def db(tmp_path):
-    with Database(tmp_path / "a.db") as opened:
-        yield opened
 
 
 def upload(text, name):

@@ -156,9 +156,7 @@ def all_candles(db):
 
 def test_a_hole_across_the_retention_edge_can_still_be_filled_above_it(db):
     edge = 1_723_161_300_000 // 300_000 * 300_000
-    db.write(
-        batch_of([("btcusdt", edge - 10, 1.0, 1.0, 1), ("btcusdt", edge + 10, 2.0, 1.0, 9)])
-    )
+    db.write(batch_of([("btcusdt", edge - 10, 1.0, 1.0, 1), ("btcusdt", edge + 10, 2.0, 1.0, 9)]))
     assert db.prune(edge) == 1
     late = [("btcusdt", edge - 5, 5.0, 1.0, 3), ("btcusdt", edge + 5, 3.0, 1.0, 5)]
     written = db.write(batch_of(late))
@@ -241,9 +239,7 @@ def test_ticks_win_where_they_cover_and_give_way_before_the_first(db):
     assert third[1:] == (100.0, 101.0, 99.0, 100.5, 1.0)
 
 
-def test_ticks_that_come_after_an_import_take_over_what_they_cover(
-    db, assert_candles_equal_ticks
-):
+def test_ticks_that_come_after_an_import_take_over_what_they_cover(db, assert_candles_equal_ticks):
     minute = START_MS // 300_000 * 300_000
     tape = [("btcusdt", minute + 1_000 * k, 50.0 + k, 1.0, 100 + k) for k in range(0, 900, 7)]
     db.import_candles([kline(m, 1000.0) for m in range(-5, 10)], "1min", "klines")

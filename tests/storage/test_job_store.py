@@ -17,11 +17,10 @@ JOB = JobRow(
 
 
 @pytest.fixture
-def database(tmp_path):
-    with Database(tmp_path / "t.db") as opened:
-        with opened.transaction() as con:
-            job_store.create(con, JOB)
-        yield opened
+def database(db):
+    with db.transaction() as con:
+        job_store.create(con, JOB)
+    return db
 
 
 def result(key, state="done", body="x"):
