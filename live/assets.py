@@ -1,4 +1,4 @@
-"""What the browser needs for live charts, served by this process under ``/platform/``.
+"""What the browser needs for live parts, served by this process under ``/platform/``.
 
 The chart library is the copy in plotly's own package: nothing is fetched from anywhere else, and
 it is read once a browser, not once a message.
@@ -17,15 +17,21 @@ from starlette.routing import Route
 
 _HERE = Path(__file__).parent
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_MODULES = ("hub", "chart", "cards", "spark")
 # The address changes with the content, so a browser may keep a file for ever.
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 @cache
+def _digest() -> str:
+    """Of all modules: they import one another by relative addresses."""
+    content = b"".join((_HERE / f"{name}.js").read_bytes() for name in _MODULES)
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def module_path(name: str) -> str:
-    """Where a module of ours, ``host`` or ``spark``, is served."""
-    digest = hashlib.sha256((_HERE / f"{name}.js").read_bytes()).hexdigest()
-    return f"/platform/{name}-{digest[:12]}.js"
+    """Where a module of ours is served."""
+    return f"/platform/{_digest()}/{name}.js"
 
 
 @cache
@@ -36,7 +42,7 @@ def plotly_path() -> str:
 
 def routes() -> list[Route]:
     """The routes to serve them."""
-    served = {module_path(name): _HERE / f"{name}.js" for name in ("host", "spark")}
+    served = {module_path(name): _HERE / f"{name}.js" for name in _MODULES}
     return [_route(path, file) for path, file in (served | {plotly_path(): _PLOTLY}).items()]
 
 

@@ -1,98 +1,138 @@
-"""The Streamlit side of the live chart: a component that is handed columns."""
+"""The Streamlit side of live parts: components that are handed bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from live.assets import module_path, plotly_path
+from live.feed import Feed, Message
+from live.payload import pack, whole
+from live.route import PATH
 
-# Goes into every message, so it only names the module that does the work.
-_SHIM = f"""
-const at = (path) => new URL("." + path, document.baseURI).href;
-const host = import(at("{module_path("host")}"));
+# These go into every message, so they only name the module that does the work.
+_AT = 'const at = (path) => new URL("." + path, document.baseURI).href;\n'
+_CHART = f"""{_AT}
+const host = import(at("{module_path("chart")}"));
 export default function (component) {{
   const mount = component.parentElement;
   host.then((module) => module.render(component, at("{plotly_path()}")));
   return () => host.then((module) => module.remove(mount));
 }}
 """
-
-_PRELOAD = f"""
-const at = (path) => new URL("." + path, document.baseURI).href;
-import(at("{module_path("host")}")).then((module) => module.loadPlotly(at("{plotly_path()}")));
+_CARDS = f"""{_AT}
+const cards = import(at("{module_path("cards")}"));
+export default function (component) {{
+  const mount = component.parentElement;
+  cards.then((module) => module.render(component));
+  return () => cards.then((module) => module.remove(mount));
+}}
+"""
+_BEAT = f"""{_AT}
+const hub = import(at("{module_path("hub")}"));
+export default function (component) {{
+  const data = {{ ...component.data, url: at("{PATH}") }};
+  hub.then((module) => module.follow({{ ...component, data }}));
+  return () => hub.then((module) => module.unfollow());
+}}
+"""
+_PRELOAD = f"""{_AT}
+import(at("{module_path("cards")}"));
+import(at("{module_path("chart")}")).then((module) => module.loadPlotly(at("{plotly_path()}")));
 export default function () {{}}
 """
 
-_SPARK = f"""
-const spark = import(new URL(".{module_path("spark")}", document.baseURI).href);
-export default function (component) {{
-  spark.then((module) => module.render(component));
-}}
-"""
-
-_chart = st.components.v2.component("platform_live_chart", js=_SHIM, isolate_styles=False)
-_spark = st.components.v2.component("platform_spark", js=_SPARK, isolate_styles=False)
-_preload = st.components.v2.component("platform_preload", js=_PRELOAD, isolate_styles=False)
+_component = partial(st.components.v2.component, isolate_styles=False)
+_chart = _component("platform_live_chart", js=_CHART)
+_cards = _component("platform_live_cards", js=_CARDS)
+_beat = _component("platform_live_beat", js=_BEAT)
+_preload = _component("platform_preload", js=_PRELOAD)
 
 
-def live_chart(
-    packed: dict[str, Any],
+def chart_part(
+    figure: dict[str, Any],
     *,
     key: str,
     identity: str,
     height: int,
     alt: str,
-    version: int = 0,
     step_ms: int = 0,
     zone: str = "utc",
-    on_earlier: Callable[[], None] | None = None,
-) -> None:
-    """Show a chart, or bring the one that is shown under this key up to date.
+    earlier: bool = False,
+) -> dict[str, Any]:
+    """A chart as a part.
 
     Parameters
     ----------
-    packed : dict
-        As `live.payload.pack` returns it.
+    figure : dict
+        ``data`` and ``layout``, with arrays in them.
+    key : str
+        Names the part, and the file a picture of it is saved in.
     identity : str
         Zoom and legend choices are kept while it is the same; change it with what is charted.
     height : int
         Pixels.
     alt : str
         What a screen reader says.
-    version : int
-        The data version drawn, for the page's own account of itself.
     step_ms : int
         Length of a candle: the space left free at the live edge.
     zone : str
         ``local`` draws times in the browser's zone, ``utc`` in UTC.
-    on_earlier : callable, optional
-        Called when the user scrolls back beyond the first point.
+    earlier : bool
+        Whether there may be more before the first point.
     """
-    _chart(
-        key=key,
-        data=packed
-        | {
-            "id": identity,
-            "height": height,
-            "alt": alt,
-            "version": version,
-            "step_ms": step_ms,
-            "zone": zone,
-            "file": key,
-            "more": on_earlier is not None,
-        },
-        on_earlier_change=on_earlier or _nothing,
-    )
+    return {
+        "data": figure["data"],
+        "layout": figure["layout"],
+        "id": identity,
+        "height": height,
+        "alt": alt,
+        "step_ms": step_ms,
+        "zone": zone,
+        "file": key,
+        "more": earlier,
+    }
 
 
-def spark(values: Sequence[float], *, key: str, height: int, colour: str, alt: str) -> None:
-    """A small line of at least two values, updated in place."""
-    _spark(
-        key=key,
-        data={"values": list(values), "height": height, "colour": colour, "alt": alt},
+def live_chart(
+    feed: Feed, message: Message, key: str, *, on_earlier: Callable[[], None] | None = None
+) -> None:
+    """Show a chart of a feed, or bring the one that is shown under this key up to date.
+
+    ``on_earlier`` is called when the user scrolls back beyond the first point.
+    """
+    _chart(key=key, data=message.part(feed.token, key), on_earlier_change=on_earlier or _nothing)
+
+
+def still(key: str, part: dict[str, Any]) -> bytes:
+    """A part that changes with a run of the page alone, as bytes."""
+    return whole({"feed": "", "seq": 0}, {key: pack(part)})
+
+
+def still_chart(data: bytes, *, key: str) -> None:
+    """A chart of no feed."""
+    _chart(key=key, data=data, on_earlier_change=_nothing)
+
+
+def live_cards(feed: Feed, message: Message, key: str) -> None:
+    """Rows of cards of a feed, as `live.cards` makes them."""
+    _cards(key=key, data=message.part(feed.token, key))
+
+
+def still_cards(part: dict[str, Any], *, key: str) -> None:
+    """Rows of cards of no feed."""
+    _cards(key=key, data=still(key, part))
+
+
+def beat(feed: Feed, structure: str, interval_ms: int) -> None:
+    """Have the browser ask for what changed, and for a run where the structure is another."""
+    _beat(
+        key="beat",
+        data={"feed": feed.token, "structure": structure, "interval": interval_ms},
+        on_rerun_change=_nothing,
     )
 
 

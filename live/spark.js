@@ -24,10 +24,9 @@ function create(mount) {
   };
 }
 
-export function render({ data, parentElement }) {
-  let spark = lines.get(parentElement);
-  if (!spark) lines.set(parentElement, (spark = create(parentElement)));
-  const { values, height, colour, alt } = data;
+export function draw(mount, { values, height, colour, alt }) {
+  let spark = lines.get(mount);
+  if (!spark) lines.set(mount, (spark = create(mount)));
   const low = Math.min(...values);
   const span = Math.max(...values) - low || 1;
   const x = (i) => ((i / Math.max(values.length - 1, 1)) * WIDTH).toFixed(1);

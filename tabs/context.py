@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from config import Config
 from database import Database
+from live.feed import FEEDS, Feed, Made, Message
+from live.host import live_cards, live_chart
 from runtime import FeedStatus, Runtime
 from storage.snapshot import Snapshot
+from tabs import page_parts
 from views.pair import PairOptions
 from views.sharing import Shared
 
@@ -19,6 +23,8 @@ View = TypeVar("View")
 _SHARED_S = 0.25
 _VIEWS = Shared(limit=256, max_age_s=_SHARED_S)
 _LASTING = Shared(limit=64)
+# Makings of a followed view in an interval, however many sessions follow it.
+_SHARES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,28 @@ class Settings:
         return self.pair.window
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a tab follows: its feed, and the feed's message that this run of the page shows."""
+
+    feed: Feed
+    message: Message
+
+    def chart(self, key: str, *, on_earlier: Callable[[], None] | None = None) -> None:
+        """Put a chart of the feed here."""
+        live_chart(self.feed, self.message, key, on_earlier=on_earlier)
+
+    def cards(self, key: str) -> None:
+        """Put a row of cards of the feed here."""
+        live_cards(self.feed, self.message, key)
+
+
 @dataclass
 class Context:
     """Made anew for every refresh.
 
-    ``shown`` becomes the view that the page shows, so that the header can state its version.
+    ``shown`` becomes the view that the page shows, so that the header can state its version;
+    ``live`` what its tab follows, where it follows something.
     """
 
     runtime: Runtime
@@ -53,6 +76,7 @@ class Context:
     status: FeedStatus
     settings: Settings
     shown: Any = field(default=None)
+    live: Live | None = field(default=None)
 
     @cached_property
     def now_ms(self) -> int:
@@ -74,6 +98,42 @@ class Context:
         self.shown = _VIEWS.get((self._file, key), fresh)
         return self.shown
 
+    def follow(
+        self,
+        key: Hashable,
+        read: Callable[[Snapshot, int], View],
+        parts: Callable[[View], dict[str, dict[str, Any]]],
+        structure: Callable[[View], Hashable],
+    ) -> tuple[View, Live]:
+        """What a page shows and goes on showing without being run again.
+
+        Parameters
+        ----------
+        key : hashable
+            All that the view depends on besides the data; sessions with the same key share it.
+        read : callable
+            Makes the view of a snapshot and the source's time; is called again for every refresh
+            and may use nothing of this session but what is in ``key``.
+        parts : callable
+            The parts of the page that follow the data, each by its key.
+        structure : callable
+            Everything else that the tab draws of the view; the page is run where it changes.
+        """
+        runtime, database, zone_name = self.runtime, self.database, self.settings.zone_name
+
+        def make() -> Made:
+            status, now_ms = runtime.status(), runtime.now_ms()
+            with database.snapshot() as snapshot:
+                view = read(snapshot, now_ms)
+                frame = page_parts.read(database, snapshot, status, now_ms, view, zone_name)
+            return Made(view, parts(view) | frame.parts, (frame.structure, structure(view)))
+
+        shown = (self._file, self.status.source, zone_name, key)
+        feed = FEEDS.follow(shown, make, Config.REFRESH_INTERVAL / 1000 / _SHARES)
+        message = feed.latest()
+        self.shown, self.live = message.made.view, Live(feed, message)
+        return self.shown, self.live
+
     def lasting(self, key: Hashable, make: Callable[[], View]) -> View:
         """A result that depends on its key alone, kept until others push it out."""
         return _LASTING.get((self._file, key), make)
@@ -87,3 +147,4 @@ def forget_views() -> None:
     """Forget what is shared: the data were cleared, or the source is another."""
     _VIEWS.clear()
     _LASTING.clear()
+    FEEDS.clear()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from candles import timeframe_ms
+from live.host import chart_part
 from tabs import widgets
 from tabs.context import Context
 from views.ohlc import OhlcOptions, OhlcView, read_ohlc
 from views.tables import candle_table
 
+_CHART = "ohlc"
 _START, _STEP, _MOST = 300, 300, 3_000
 _MODES = {"panels": "Own panels", "rebased": "Rebased to percent"}
 _LINES = ("MA 20", "MA 50", "Bollinger bands", "VWAP", "RSI", "Volume")
@@ -21,25 +25,39 @@ def render(ctx: Context) -> None:
     if options is None:
         widgets.empty("No symbol is chosen.", "Choose one above, or in the sidebar.")
         return
-    view = ctx.view(("ohlc", options), lambda snapshot: read_ohlc(snapshot, options, ctx.now_ms))
+    zone = ctx.settings.zone
+    view, live = ctx.follow(
+        ("ohlc", options, zone),
+        lambda snapshot, now_ms: read_ohlc(snapshot, options, now_ms),
+        lambda view: _parts(view, options, zone),
+        lambda view: (view.counts, view.open_gaps),
+    )
     if not any(view.counts.values()):
         widgets.no_candles(ctx)
         return
     with st.container(key="ohlc-notes"):
         _notes(view, options)
     with st.container(border=True, key="ohlc-chart"):
-        widgets.chart(
-            ctx,
+        live.chart(_CHART, on_earlier=_earlier if options.limit < _MOST else None)
+    if _below(view, options):
+        # The table follows by runs of the page.
+        ctx.live = None
+
+
+def _parts(view: OhlcView, options: OhlcOptions, zone: str) -> dict[str, dict[str, Any]]:
+    """All that follows the data."""
+    return {
+        _CHART: chart_part(
             view.figure,
-            key="ohlc",
+            key=_CHART,
             identity=f"{options.symbols}|{options.timeframe}|{options.mode}|{options.rsi}",
             height=_height(options, view),
             alt=f"Candles of {', '.join(s.upper() for s in options.symbols)}",
             step_ms=timeframe_ms(options.timeframe),
-            version=view.version,
-            on_earlier=_earlier if options.limit < _MOST else None,
+            zone=zone,
+            earlier=options.limit < _MOST,
         )
-    _below(ctx, view, options)
+    }
 
 
 def _options(ctx: Context) -> OhlcOptions | None:
@@ -110,7 +128,8 @@ def _notes(view: OhlcView, options: OhlcOptions) -> None:
         )
 
 
-def _below(ctx: Context, view: OhlcView, options: OhlcOptions) -> None:
+def _below(view: OhlcView, options: OhlcOptions) -> bool:
+    """What stands under the chart; whether the table is open."""
     with st.container(horizontal=True, vertical_alignment="center", key="ohlc-below"):
         st.caption(
             "Drag to move, double-click to follow the live edge again; move beyond the left edge "
@@ -123,3 +142,4 @@ def _below(ctx: Context, view: OhlcView, options: OhlcOptions) -> None:
             frame = candle_table(view.candles)
             widgets.table(frame.tail(500)[::-1], key="ohlc-table", height=280)
             widgets.downloads(lambda: frame, f"candles_{options.timeframe}", key="ohlc")
+    return bool(box.open)

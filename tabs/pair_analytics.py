@@ -2,70 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from candles import timeframe_ms
+from live import cards
+from live.host import chart_part
 from tabs import widgets
-from tabs.context import Context
+from tabs.context import Context, Live
 from views import pair_page, warm
+from views.pair import PairOptions
 from views.pair_page import PairPage, Study, read_pair_page
 from views.text import number, percent
 
 _START, _STEP, _MOST = 300, 300, 3_000
+_HEADLINE, _MAIN, _NOTE, _RATIO, _SCATTER = (
+    "pair-headline", "pair-main", "pair-note", "pair-ratio", "pair-scatter",
+)  # fmt: skip
 
 
 def render(ctx: Context) -> None:
-    """Show the pair as of one snapshot."""
+    """Show the pair as of one snapshot, and as it goes on."""
     options = ctx.settings.pair.with_limit(st.session_state.get("pair-limit", _START))
-    page = ctx.view(
-        ("pair", options), lambda snapshot: read_pair_page(snapshot, options, ctx.now_ms)
+    zone = ctx.settings.zone
+    page, live = ctx.follow(
+        ("pair", options, zone),
+        lambda snapshot, now_ms: read_pair_page(snapshot, options, now_ms),
+        lambda page: _parts(page, options, zone),
+        _structure,
     )
-    _headline(page)
+    live.cards(_HEADLINE)
     if page.main is None or page.scatter is None:
         widgets.empty(f"{options.title} cannot be analysed yet.", page.state.why or "")
         return
-    step_ms = timeframe_ms(options.timeframe)
-    identity = f"{options.title}|{options.timeframe}|{options.method}"
-    with st.container(border=True, key="pair-main-box"):
-        widgets.chart(
-            ctx,
-            page.main,
-            key="pair-main",
-            identity=identity,
-            height=620,
-            alt=f"Prices, spread and z-score of {options.title}",
-            step_ms=step_ms,
-            version=page.version,
-            on_earlier=_earlier if options.limit < _MOST else None,
-        )
-        st.caption(page.signal_note + _coverage(page))
-    left, right = st.columns([3, 2], gap="small")
-    with left, st.container(border=True, key="pair-ratio-box"):
-        if page.ratio is None:
-            widgets.empty("No rolling hedge ratio yet.", "It needs more closed candles.")
-        else:
-            widgets.chart(
-                ctx,
-                page.ratio,
-                key="pair-ratio",
-                identity=identity,
-                height=380,
-                alt=f"Rolling hedge ratio and correlation of {options.title}",
-                step_ms=step_ms,
-                version=page.version,
-            )
-    with right, st.container(border=True, key="pair-scatter-box"):
-        widgets.chart(
-            ctx,
-            page.scatter,
-            key="pair-scatter",
-            identity=identity,
-            height=380,
-            alt=f"Scatter of {options.title}",
-            version=page.version,
-        )
-    study = pair_page.study(page.state) if warm.is_complete() else None
+    _charts(page, live, options)
+    study = _newest_study(page)
     if study is not None:
         _study(study)
     elif warm.is_complete():
@@ -74,24 +47,81 @@ def render(ctx: Context) -> None:
         widgets.empty(*warm.FIRST_START)
 
 
+def _charts(page: PairPage, live: Live, options: PairOptions) -> None:
+    with st.container(border=True, key="pair-main-box"):
+        live.chart(_MAIN, on_earlier=_earlier if options.limit < _MOST else None)
+        live.cards(_NOTE)
+    left, right = st.columns([3, 2], gap="small")
+    with left, st.container(border=True, key="pair-ratio-box"):
+        if page.ratio is None:
+            widgets.empty("No rolling hedge ratio yet.", "It needs more closed candles.")
+        else:
+            live.chart(_RATIO)
+    with right, st.container(border=True, key="pair-scatter-box"):
+        live.chart(_SCATTER)
+
+
 def _earlier() -> None:
     st.session_state["pair-limit"] = min(st.session_state.get("pair-limit", _START) + _STEP, _MOST)
 
 
-def _headline(page: PairPage) -> None:
+def _newest_study(page: PairPage) -> Study | None:
+    return pair_page.study(page.state) if warm.is_complete() else None
+
+
+def _structure(page: PairPage) -> tuple[Any, ...]:
+    """What `render` draws besides the parts."""
+    shown = page.state.why, page.main is None, page.scatter is None, page.ratio is None
+    if page.main is None:
+        return shown
+    study = _newest_study(page)
+    return *shown, warm.is_complete(), study and (study.candles, study.findings, study.facts)
+
+
+def _parts(page: PairPage, options: PairOptions, zone: str) -> dict[str, dict[str, Any]]:
+    """All that follows the data."""
+    parts = {_HEADLINE: _headline(page)}
+    if page.main is None or page.scatter is None:
+        return parts
+    parts[_NOTE] = cards.row(
+        [cards.card(cards.line((page.signal_note + _coverage(page), "muted"), small=True))], "plain"
+    )
+    earlier = options.limit < _MOST
+    for key, figure, height, what in (
+        (_MAIN, page.main, 620, "Prices, spread and z-score"),
+        (_RATIO, page.ratio, 380, "Rolling hedge ratio and correlation"),
+        (_SCATTER, page.scatter, 380, "Scatter"),
+    ):
+        if figure is not None:
+            parts[key] = chart_part(
+                figure,
+                key=key,
+                identity=f"{options.title}|{options.timeframe}|{options.method}",
+                height=height,
+                alt=f"{what} of {options.title}",
+                step_ms=0 if key == _SCATTER else timeframe_ms(options.timeframe),
+                zone=zone,
+                earlier=earlier and key == _MAIN,
+            )
+    return parts
+
+
+def _headline(page: PairPage) -> dict[str, Any]:
     state = page.state
-    with st.container(horizontal=True, gap="small", key="pair-headline"):
-        for label, text, value, note in (
-            ("Z-score", number(state.zscore_now), state.zscore_now, state.explained),
-            ("Spread", state.spread_text, state.spread_now, None),
-            ("Hedge ratio", state.ratio_text, state.ratio_now, None),
-            ("Correlation", number(state.correlation, 3), state.correlation, None),
-        ):
-            shown = widgets.figure_of(value, text, state.why)
-            st.metric(label, border=True, width=168, **({"help": note} | shown))
-        with st.container(border=True, width=236, key="pair-signal"):
-            st.caption("Signal on the last closed candle")
-            st.markdown(f"**{state.signal}**")
+    return cards.row(
+        [
+            *(
+                widgets.metric(label, text, value, state.why, explained=note)
+                for label, text, value, note in (
+                    ("Z-score", number(state.zscore_now), state.zscore_now, state.explained),
+                    ("Spread", state.spread_text, state.spread_now, None),
+                    ("Hedge ratio", state.ratio_text, state.ratio_now, None),
+                    ("Correlation", number(state.correlation, 3), state.correlation, None),
+                )
+            ),
+            widgets.signal_card(state.signal, key="pair-signal"),
+        ]
+    )
 
 
 def _coverage(page: PairPage) -> str:

@@ -125,7 +125,6 @@ def _curve(ctx: Context, view: PortfolioView) -> None:
         identity=view.account.id,
         height=380,
         alt=f"Equity and drawdown; equity now {number(view.equity)}",
-        version=view.version,
     )
 
 

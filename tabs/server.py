@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from live import assets
+from live import assets, route
 from runtime import get_runtime
 from tabs import export_files, log_tail
 from views import warm
@@ -18,7 +18,7 @@ _FREEZE_AFTER_S = 20.0
 
 def routes() -> list[Any]:
     """What this process serves beside the page."""
-    return [*assets.routes(), export_files.route()]
+    return [*assets.routes(), route.route(), export_files.route()]
 
 
 @asynccontextmanager

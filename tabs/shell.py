@@ -11,6 +11,8 @@ from streamlit_autorefresh import st_autorefresh
 
 from config import Config
 from errors import PlatformError
+from live.feed import name_of
+from live.host import beat, still_cards
 from runtime import Runtime, get_runtime
 from tabs import (
     alert_notices,
@@ -20,6 +22,7 @@ from tabs import (
     data,
     health,
     ohlc_charts,
+    page_parts,
     pair_analytics,
     portfolio,
     replay_notice,
@@ -33,6 +36,9 @@ from tabs.context import Context
 from views import warm
 
 log = logging.getLogger(__name__)
+
+# Where the browser asks for what changed by itself, the page is run every so many intervals anyway.
+_RESTS = 15
 
 TABS: dict[str, Callable[[Context], None]] = {
     "Dashboard": dashboard.render,
@@ -68,7 +74,9 @@ _CSS = """
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 .block-container { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1680px; }
 .st-key-landing { max-width: 1160px; margin: 0 auto; padding-top: 5vh; }
-.st-key-heartbeat, .st-key-preload { height: 0; overflow: hidden; margin-top: -1rem; }
+.st-key-heartbeat, .st-key-preload, .st-key-beat-place {
+  height: 0; overflow: hidden; margin-top: -1rem;
+}
 [data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
 .live-chart { width: 100%; min-width: 0; }
 .live-clock {
@@ -77,6 +85,43 @@ _CSS = """
   color: var(--st-text-color); background: var(--st-secondary-background-color);
   border: 1px solid var(--st-border-color);
 }
+.live-row { display: flex; flex-wrap: wrap; gap: 0.7rem; }
+.live-row, .live-card { min-width: 0; font-variant-numeric: tabular-nums; }
+.live-boxes > .live-card {
+  border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius, 0.6rem);
+  padding: 0.8rem 1rem; max-width: 100%; box-sizing: border-box; overflow-wrap: anywhere;
+}
+.live-pills { gap: 0.4rem; }
+.live-pill {
+  font-size: 0.85rem; padding: 0.1rem 0.5rem; border-radius: 0.4rem; white-space: nowrap;
+  background: color-mix(in srgb, currentColor 12%, transparent);
+}
+.live-label { font-size: 0.85rem; opacity: 0.85; display: flex; justify-content: space-between; }
+.live-value { font-size: 1.45rem; line-height: 1.5; white-space: nowrap; }
+.live-strong { font-weight: 650; margin-top: 0.25rem; }
+.live-delta { font-size: 0.85rem; }
+.live-line { font-size: 0.95rem; line-height: 1.6; }
+.live-small { font-size: 0.8rem; }
+.live-spark { margin: 0.35rem 0; }
+[data-tone="strong"] { font-weight: 650; }
+[data-tone="muted"] { color: color-mix(in srgb, var(--st-text-color) 62%, transparent); }
+[data-tone="up"] { color: var(--st-green-color, #2ebd9b); }
+[data-tone="down"] { color: var(--st-red-color, #f4586c); }
+[data-tone="warn"] { color: var(--st-orange-color, #f0a23a); }
+.live-help {
+  all: unset; position: relative; cursor: help; width: 1.1em; height: 1.1em; line-height: 1.1em;
+  text-align: center; font-size: 0.75rem; border-radius: 50%; opacity: 0.7;
+  border: 1px solid currentColor;
+}
+.live-help[hidden] { display: none; }
+.live-help:hover::after, .live-help:focus::after {
+  content: attr(data-help); position: absolute; z-index: 10; top: 1.6em; right: -0.4em;
+  width: max-content; max-width: 240px; padding: 0.5rem 0.7rem; border-radius: 0.5rem;
+  text-align: left; line-height: 1.4; white-space: normal; font-weight: 400;
+  background: var(--st-secondary-background-color); color: var(--st-text-color);
+  border: 1px solid var(--st-border-color);
+}
+.live-help:focus-visible { outline: 2px solid var(--st-primary-color); }
 .stTabs [role="tab"] { white-space: nowrap; }
 @media (max-width: 640px) {
   .block-container { padding-left: 0.8rem; padding-right: 0.8rem; }
@@ -124,17 +169,19 @@ def _live(status_place: Any) -> None:
     runtime = get_runtime()
     if st.session_state.pop("redraw", False):
         st.rerun()
+    interval_ms = Config.REFRESH_INTERVAL
     try:
-        _page(runtime, status_place)
+        if _page(runtime, status_place):
+            interval_ms *= _RESTS
     finally:
         # Whatever a panel does, the heart goes on beating.
         with st.container(key="heartbeat"):
-            st_autorefresh(interval=Config.REFRESH_INTERVAL, key="heartbeat-timer", debounce=False)
+            st_autorefresh(interval=interval_ms, key="heartbeat-timer", debounce=False)
 
 
-def _page(runtime: Runtime, status_place: Any) -> None:
+def _page(runtime: Runtime, status_place: Any) -> bool:
+    """Draw all that is refreshed; whether the browser keeps it up to date from here on."""
     status = runtime.status()
-    sidebar.show_status(runtime, status, status_place)
     header = st.container(horizontal=True, vertical_alignment="center", gap="small", key="header")
     # Always there, empty or not: what comes and goes above must not move the charts below.
     notices = st.container(key="notices")
@@ -143,7 +190,7 @@ def _page(runtime: Runtime, status_place: Any) -> None:
     database = runtime.database
     if database is None:
         st.error(status.error or "The database cannot be used.", icon=":material/database_off:")
-        return
+        return False
     ctx = Context(runtime, database, status, sidebar.settings(runtime))
     with notices:
         tour.banner(ctx)
@@ -152,8 +199,25 @@ def _page(runtime: Runtime, status_place: Any) -> None:
         if container.open:
             with container:
                 _guarded(name, render, ctx)
+    sidebar.show_status(ctx, status_place)
     with header:
-        _header(ctx)
+        fresh = _header(ctx)
+    if ctx.live is None:
+        return False
+    _follow(ctx, fresh)
+    return True
+
+
+def _follow(ctx: Context, fresh: bool) -> None:
+    """Have the browser follow what this run has drawn."""
+    live = ctx.live
+    if live is None:
+        return
+    around = page_parts.structure(
+        ctx.status, newest_alert=st.session_state.get("alerts-seen", 0), fresh=fresh
+    )
+    with st.container(key="beat-place"):
+        beat(live.feed, name_of((around, live.message.made.structure[1])), Config.REFRESH_INTERVAL)
 
 
 def _guarded(name: str, render: Callable[[Context], None], ctx: Context) -> None:
@@ -171,8 +235,11 @@ def _guarded(name: str, render: Callable[[Context], None], ctx: Context) -> None
         )
 
 
-def _header(ctx: Context) -> None:
-    """What the page shows: which market, which state, which version of the data, how old."""
+def _header(ctx: Context) -> bool:
+    """What the page shows: which market, which state, which version of the data, how old.
+
+    Returns whether the data are fresh.
+    """
     status = ctx.status
     if status.simulated:
         st.badge(_SOURCES[status.source], icon=":material/science:", color="orange")
@@ -181,20 +248,17 @@ def _header(ctx: Context) -> None:
     colour, word = _STATES.get(status.state, ("gray", status.state))
     st.badge(word, icon=":material/sensors:", color=colour)  # type: ignore[arg-type]
     alert_notices.show(ctx)
-    version = getattr(ctx.shown, "version", None)
-    if version is not None:
-        st.badge(f"data version {version:,}", icon=":material/database:", color="gray")
-        _age(ctx)
-
-
-def _age(ctx: Context) -> None:
-    last_ms = getattr(ctx.shown, "last_ms", None)
-    if last_ms is None:
-        return
+    version, last_ms = getattr(ctx.shown, "version", None), getattr(ctx.shown, "last_ms", None)
+    if version is None or last_ms is None:
+        return True
     text, fresh = sidebar.age_text(ctx.now_ms, last_ms, ctx.settings.zone_name)
-    st.badge(text, icon=":material/schedule:", color="gray" if fresh else "orange")
+    if ctx.live is not None:
+        ctx.live.cards(page_parts.AGE)
+    else:
+        still_cards(page_parts.age_part(version, text, fresh=fresh), key=page_parts.AGE)
     if not fresh:
         st.html(_STALE)
+    return fresh
 
 
 def _notices(runtime: Runtime, status: Any) -> None:

@@ -9,13 +9,14 @@ import streamlit as st
 from candles import CHART_TIMEFRAMES
 from config import Config
 from errors import PlatformError
-from runtime import FeedStatus, Runtime, get_runtime
-from tabs import widgets
-from tabs.context import Settings, forget_views
+from live.host import still_cards
+from runtime import Runtime, get_runtime
+from tabs import page_parts
+from tabs.context import Context, Settings, forget_views
 from ticks import clean_symbols
-from views.feed import age, status_lines
+from views.feed import age
 from views.pair import METHODS, PairOptions
-from views.text import file_size, zone_named
+from views.text import zone_named
 
 SOURCES = {
     "live": "Live market (Binance)",
@@ -204,21 +205,14 @@ def _stop() -> None:
     get_runtime().stop()
 
 
-def show_status(runtime: Runtime, status: FeedStatus, place: Any) -> None:
+def show_status(ctx: Context, place: Any) -> None:
     """The feed's state; called by the fragment, it is refreshed with it."""
-    with place.container(border=True, key="status"):
-        st.markdown(
-            "  \n".join(
-                f":gray[{label}] **{widgets.escaped(text)}**"
-                for label, text in status_lines(status)
-            )
-        )
-        if status.sentence:
-            st.caption(widgets.escaped(status.sentence))
-        if runtime.database is not None:
-            data, log = runtime.database.sizes()
-            beside = "" if log is None else f" + {file_size(log)} log"
-            st.caption(f"Database {file_size(data)}{beside}")
+    with place.container(key="status"):
+        if ctx.live is not None:
+            ctx.live.cards(page_parts.STATUS)
+        else:
+            part = page_parts.status_part(ctx.database, ctx.status)
+            still_cards(part, key=page_parts.STATUS)
 
 
 # -- what is shown ---------------------------------------------------------------------------

@@ -48,10 +48,10 @@ def render(ctx: Context) -> None:
         widgets.empty(*warm.FIRST_START)
         return
     view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
-    _show(ctx, view, options, given.version)
+    _show(ctx, view, options)
 
 
-def _show(ctx: Context, view: StatsView, options: StatsOptions, version: int) -> None:
+def _show(ctx: Context, view: StatsView, options: StatsOptions) -> None:
     with st.container(horizontal=True, gap="small", key="stats-facts"):
         for label, value, explained in view.facts:
             st.metric(label, value, help=explained, border=True, width=160)
@@ -67,7 +67,6 @@ def _show(ctx: Context, view: StatsView, options: StatsOptions, version: int) ->
                     identity=f"{options.symbol}|{options.timeframe}|{options.limit}",
                     height=300,
                     alt=title,
-                    version=version,
                 )
             else:
                 st.caption(f"– {widgets.escaped(view.missing.get(name, 'not enough data'))}")

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from live.host import live_chart
-from live.payload import pack
+from live import cards
+from live.host import chart_part, still, still_chart
 from tabs.context import Context
 from views.text import DASH, safe_cell
 
@@ -32,25 +32,18 @@ def chart(
     height: int,
     alt: str,
     step_ms: int = 0,
-    version: int = 0,
-    on_earlier: Callable[[], None] | None = None,
 ) -> None:
-    """A chart that is updated in place."""
-    packed = figure.get("packed")
-    if packed is None:
-        # Views are shared by sessions, and so is the message made of one.
-        packed = figure["packed"] = pack(figure)
-    live_chart(
-        packed,
-        key=key,
-        identity=identity,
-        height=height,
-        alt=alt,
-        version=version,
-        step_ms=step_ms,
-        zone=ctx.settings.zone,
-        on_earlier=on_earlier,
-    )
+    """A chart that is updated in place when the page is run."""
+    asked = (key, identity, height, alt, step_ms, ctx.settings.zone)
+    made = figure.get("made")
+    if made is None or made[0] != asked:
+        part = chart_part(
+            figure, key=key, identity=identity, height=height, alt=alt, step_ms=step_ms,
+            zone=ctx.settings.zone,
+        )  # fmt: skip
+        # Views are shared by sessions and runs, and so is the message made of one.
+        made = figure["made"] = (asked, still(key, part))
+    still_chart(made[1], key=key)
 
 
 def figure_of(value: float | None, text: str, why: str | None) -> dict[str, Any]:
@@ -58,6 +51,24 @@ def figure_of(value: float | None, text: str, why: str | None) -> dict[str, Any]
     if value is None:
         return {"value": DASH, "help": why or "It cannot be computed yet."}
     return {"value": text}
+
+
+def metric(
+    label: str, text: str, value: float | None, why: str | None, *, explained: str | None = None
+) -> dict[str, Any]:
+    """A card with a number that follows the data, or a dash and the reason as its help."""
+    shown = figure_of(value, text, why)
+    return cards.metric(label, shown["value"], help_text=shown.get("help") or explained or "")
+
+
+def signal_card(signal: str, *, key: str) -> dict[str, Any]:
+    """A card with what the rule says."""
+    return cards.card(
+        cards.words("label", "Signal on the last closed candle"),
+        cards.words("strong", signal),
+        width=260,
+        key=key,
+    )
 
 
 def empty(title: str, next_step: str, *, icon: str = ":material/hourglass_empty:") -> None:

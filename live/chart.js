@@ -1,5 +1,7 @@
-// A Plotly chart that is updated in place. One chart lives in each mount; a message brings columns
-// and a figure; zoom, pan, legend choices and hover stay the user's until a double click.
+// A Plotly chart that is updated in place. One chart lives in each mount; a part brings columns and
+// a figure; zoom, pan, legend choices and hover stay the user's until a double click.
+import { drop, take } from "./hub.js";
+
 const charts = new WeakMap();
 const MINUTE = 60000;
 let plotly;
@@ -16,36 +18,29 @@ export function loadPlotly(url) {
   return plotly;
 }
 
-function decode(column, local) {
-  const text = atob(column.b);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const values = column.d === "f4" ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer);
-  return column.t && !local ? values.map(drawnAs) : values;
-}
-
 // Plotly draws a number as the browser's local time. For UTC it is handed the moment at which the
 // local clock shows what the UTC clock shows now.
 const offset = (ms) => -new Date(ms).getTimezoneOffset() * MINUTE;
 const drawnAs = (ms) => ms - offset(ms - offset(ms));
 
-function unpack(message) {
-  const local = message.zone === "local";
-  const columns = message.columns.map((column) => decode(column, local));
-  const walk = (node) => {
-    if (Array.isArray(node)) return node.map(walk);
+function unpack(part) {
+  const local = part.fields.zone === "local";
+  const columns = part.columns.map(({ time, values }) => (time && !local ? values.map(drawnAs) : values));
+  const walk = (node, key) => {
+    if (Array.isArray(node)) return node.map((one) => walk(one, key));
     if (node === null || typeof node !== "object") return node;
-    if ("$" in node) return columns[node.$];
-    return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v)]));
+    // Plotly takes colours for numbers on a scale in a plain array alone.
+    if ("$" in node) return key === "color" ? Array.from(columns[node.$]) : columns[node.$];
+    return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v, k)]));
   };
-  const data = walk(message.data);
-  const layout = walk(message.layout);
+  const data = walk(part.fields.data);
+  const layout = walk(part.fields.layout);
   if (!local) {
     for (const shape of layout.shapes ?? []) {
       if (shape.xref === "x") [shape.x0, shape.x1] = [drawnAs(shape.x0), drawnAs(shape.x1)];
     }
   }
-  return { data, layout, local };
+  return { data, layout };
 }
 
 function themed(layout, mount) {
@@ -105,10 +100,11 @@ class Chart {
     document.addEventListener("visibilitychange", this.onShow);
   }
 
-  take(message, trigger, url) {
+  take(part, url) {
+    const message = part.fields;
     if (this.message && this.message.id !== message.id) this.held = {};
+    this.part = part;
     this.message = message;
-    this.trigger = trigger;
     this.node.style.height = `${message.height}px`;
     this.node.setAttribute("aria-label", message.alt);
     loadPlotly(url).then((library) => {
@@ -128,7 +124,7 @@ class Chart {
   }
 
   draw() {
-    const { data, layout } = unpack(this.message);
+    const { data, layout } = unpack(this.part);
     const narrow = this.mount.clientWidth < 480;
     themed(layout, this.mount);
     layout.height = this.message.height;
@@ -184,7 +180,7 @@ class Chart {
       points: main?.x.length ?? 0,
       lastX: main?.x[main.x.length - 1] ?? "",
       lastY: values?.[values.length - 1] ?? "",
-      version: this.message.version ?? "",
+      version: this.part.seq,
       following: String(!this.held["xaxis.range"]),
     });
   }
@@ -274,11 +270,18 @@ const plotFoot = (chart) => chart._fullLayout._size.t + chart._fullLayout._size.
 
 export function render({ data, parentElement, setTriggerValue }, plotlyUrl) {
   let chart = charts.get(parentElement);
-  if (!chart) charts.set(parentElement, (chart = new Chart(parentElement)));
-  chart.take(data, setTriggerValue, plotlyUrl);
+  if (!chart) {
+    charts.set(parentElement, (chart = new Chart(parentElement)));
+    chart.show = (part) => chart.take(part, plotlyUrl);
+  }
+  chart.trigger = setTriggerValue;
+  take(data, chart.show);
 }
 
 export function remove(parentElement) {
-  charts.get(parentElement)?.remove();
+  const chart = charts.get(parentElement);
+  if (!chart) return;
+  drop(chart.show);
+  chart.remove();
   charts.delete(parentElement);
 }

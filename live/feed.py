@@ -1,0 +1,188 @@
+"""What pages follow: the parts of a view, made once for every session that shows the same.
+
+A page that is drawn asks for a `Feed` by what it shows. Its browser then asks the feed for what
+changed since the message it has, and no run of the page is needed for that; only where the page
+is to be built differently, its *structure* changes and the browser asks for a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from live.payload import Packed, changes, pack, whole
+
+_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One making of what is shown.
+
+    Attributes
+    ----------
+    view : object
+        The view itself, for what the page draws beside the parts.
+    parts : mapping of key to dict
+        The parts that follow the data.
+    structure : pair of hashable
+        All that the page draws besides, around the tab and in it: where it changes the page is
+        run again.
+    """
+
+    view: Any
+    parts: Mapping[str, dict[str, Any]]
+    structure: tuple[Hashable, Hashable]
+
+
+def name_of(structure: Hashable) -> str:
+    """A structure as it travels."""
+    return hashlib.sha256(repr(structure).encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Message:
+    """A making with its number in the feed, packed; sessions share the bytes made of it."""
+
+    seq: int
+    made: Made
+    parts: dict[str, Packed]
+    structure: str
+    made_at: float
+    _bytes: dict[Any, bytes] = field(default_factory=dict)
+
+    def part(self, feed: str, key: str) -> bytes:
+        """One part, whole, as the page's own run hands it to the browser."""
+        if key not in self._bytes:
+            head = {"feed": feed, "seq": self.seq, "structure": self.structure}
+            self._bytes[key] = whole(head, {key: self.parts[key]})
+        return self._bytes[key]
+
+    def since(self, feed: str, before: Message | None) -> bytes:
+        """All parts, as changes where the browser has the message before."""
+        have = 0 if before is None else before.seq
+        if have not in self._bytes:
+            head = {"feed": feed, "seq": self.seq, "from": have, "structure": self.structure}
+            self._bytes[have] = (
+                whole(head, self.parts)
+                if before is None
+                else changes(head, self.parts, before.parts)
+            )
+        return self._bytes[have]
+
+
+class Feed:
+    """The messages of one view, made when somebody asks, at most one in ``fresh_s``.
+
+    Parameters
+    ----------
+    make : callable
+        Reads the data and makes the parts; called by one thread at a time.
+    fresh_s : float
+        Who asks within this time of a making gets the same message.
+    clock : callable
+        Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Made],
+        fresh_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.token = secrets.token_urlsafe(18)
+        self._make, self._fresh_s, self._clock = make, fresh_s, clock
+        self._messages: OrderedDict[int, Message] = OrderedDict()
+        self._newest: Message | None = None
+        self._making = threading.Lock()
+
+    def at_hand(self) -> Message | None:
+        """The newest message while it is fresh."""
+        newest = self._newest
+        fresh = newest is not None and self._clock() - newest.made_at <= self._fresh_s
+        return newest if fresh else None
+
+    def latest(self) -> Message:
+        """The newest message, made now where there is no fresh one; others wait for it.
+
+        Raises
+        ------
+        PlatformError
+            As the making does.
+        """
+        message = self.at_hand()
+        if message is not None:
+            return message
+        with self._making:
+            message = self.at_hand()
+            return self._next() if message is None else message
+
+    def answer(self, message: Message, have: int) -> bytes:
+        """The message for a browser that has number ``have``, 0 for none."""
+        return message.since(self.token, self._messages.get(have))
+
+    def _next(self) -> Message:
+        made, before = self._make(), self._newest
+        parts = {key: pack(part) for key, part in made.parts.items()}
+        seq = 1 if before is None else before.seq + 1
+        message = Message(seq, made, parts, name_of(made.structure), self._clock())
+        kept = OrderedDict(list(self._messages.items())[1 - _KEPT :])
+        kept[seq] = message
+        if before is not None:
+            # Who is behind needs its columns, not the view they were made of, nor its messages.
+            kept[before.seq] = Message(
+                before.seq, Made(None, {}, ((), ())), before.parts, before.structure, before.made_at
+            )
+        self._messages, self._newest = kept, message
+        return message
+
+
+class Feeds:
+    """Feeds by what they show; those asked for least recently go first.
+
+    A feed that went is unknown to the browsers that followed it; their pages then run again and
+    follow a new one.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._by_shown: OrderedDict[Hashable, Feed] = OrderedDict()
+        self._by_token: dict[str, Hashable] = {}
+        self._lock = threading.Lock()
+
+    def follow(self, shown: Hashable, make: Callable[[], Made], fresh_s: float) -> Feed:
+        """The feed of what is shown, begun where nobody follows it yet."""
+        with self._lock:
+            feed = self._by_shown.get(shown)
+            if feed is None:
+                feed = self._by_shown[shown] = Feed(make, fresh_s)
+                self._by_token[feed.token] = shown
+            self._by_shown.move_to_end(shown)
+            while len(self._by_shown) > self._limit:
+                _, gone = self._by_shown.popitem(last=False)
+                del self._by_token[gone.token]
+            return feed
+
+    def find(self, token: str) -> Feed | None:
+        """The feed a browser names; None where it is not, or no longer, known."""
+        with self._lock:
+            shown = self._by_token.get(token)
+            if shown is None:
+                return None
+            self._by_shown.move_to_end(shown)
+            return self._by_shown[shown]
+
+    def clear(self) -> None:
+        """Forget every feed."""
+        with self._lock:
+            self._by_shown.clear()
+            self._by_token.clear()
+
+
+FEEDS = Feeds(limit=128)

@@ -1,0 +1,132 @@
+// What the page shows of a feed, and how it is kept up to date: every interval the hub asks the
+// server what changed since the message all parts have, and hands each part its changes, all in one
+// go. A run of the page is asked for only where the page has to be built differently, or where the
+// server does not answer.
+const shown = new Map(); // key of a part -> what the browser has of it
+let plan = null; // the feed that is followed; set by the page's own run
+let timer = null;
+let asking = false;
+let triggered = 0;
+const AGAIN_MS = 3000;
+const PATIENCE_MS = 5000;
+
+// A message: the length of its head, the head as JSON, then the columns' bytes.
+export function read(bytes) {
+  const start = bytes.byteOffset;
+  const length = new DataView(bytes.buffer, start, 4).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  return { head, floats: floatsOf(bytes.buffer, start + 4 + length) };
+}
+
+function floatsOf(buffer, base) {
+  return (kind, offset, count) => {
+    const Kind = kind === "f4" ? Float32Array : Float64Array;
+    const from = base + offset;
+    // A copy: a view would have to begin at a multiple of its size.
+    return new Kind(buffer.slice(from, from + count * Kind.BYTES_PER_ELEMENT));
+  };
+}
+
+// A column whole, or made of the one before: its values moved, some replaced, some added.
+export function column(told, before, floats) {
+  if (told === null) return before;
+  if (told.d) return { kind: told.d, time: Boolean(told.t), values: floats(told.d, told.o, told.n) };
+  const news = floats(before.kind, told.o, told.at.length + told.n - told.m);
+  const values = new before.values.constructor(told.n);
+  values.set(before.values.subarray(told.k, told.k + told.m));
+  told.at.forEach((place, i) => (values[place] = news[i]));
+  values.set(news.subarray(told.at.length), told.m);
+  return { ...before, values };
+}
+
+function merged(told, before, head, floats) {
+  return {
+    feed: head.feed,
+    seq: head.seq,
+    fields: told.since ? { ...before.fields, ...told.fields } : told.fields,
+    columns: told.columns.map((one, i) => column(one, before?.columns[i], floats)),
+  };
+}
+
+// A part as the page's own run brings it: whole, for the place that shows it.
+export function take(bytes, show) {
+  const { head, floats } = read(bytes);
+  const [key, told] = Object.entries(head.parts)[0];
+  const part = merged(told, null, head, floats);
+  const has = shown.get(key);
+  // The run may have been slower than the hub: what is newer of the same feed stays.
+  const older = has && has.show === show && has.part.feed === head.feed && has.part.seq > head.seq;
+  if (!older) {
+    shown.set(key, { part, show });
+    show(part);
+  }
+}
+
+export function drop(show) {
+  for (const [key, has] of shown) if (has.show === show) shown.delete(key);
+}
+
+const followed = () => [...shown.values()].filter(({ part }) => part.feed === plan.feed);
+
+// The number of the message that every part has; 0 where they differ: all of it is asked for then.
+function common() {
+  const numbers = new Set(followed().map(({ part }) => part.seq));
+  return numbers.size === 1 ? [...numbers][0] : 0;
+}
+
+function apply({ head, floats }) {
+  if (!plan || head.feed !== plan.feed) return;
+  if (head.structure !== plan.structure) return rerun();
+  const news = [];
+  for (const [key, has] of shown) {
+    if (has.part.feed !== head.feed || has.part.seq >= head.seq) continue;
+    const told = head.parts[key];
+    if (told?.since && has.part.seq !== head.from) continue; // another message came between
+    if (!told && !(head.from && has.part.seq === head.from)) continue;
+    has.part = told ? merged(told, has.part, head, floats) : { ...has.part, seq: head.seq };
+    if (told) news.push(has);
+  }
+  for (const { show, part } of news) show(part);
+}
+
+function rerun() {
+  const now = Date.now();
+  if (now - triggered < Math.min(AGAIN_MS, plan.interval)) return;
+  triggered = now;
+  plan.trigger("rerun", now);
+}
+
+async function ask() {
+  if (asking || !plan) return;
+  asking = true;
+  const { feed, url } = plan;
+  try {
+    const answer = await fetch(`${url}${feed}?have=${common()}`, {
+      cache: "no-store",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    if (answer.ok) apply(read(new Uint8Array(await answer.arrayBuffer())));
+    else if (plan?.feed === feed) rerun();
+  } catch (problem) {
+    if (!(problem instanceof TypeError || problem instanceof DOMException)) throw problem;
+    if (plan?.feed === feed) rerun();
+  } finally {
+    asking = false;
+  }
+}
+
+// Mounted with every run of the page that follows a feed.
+export function follow({ data, setTriggerValue }) {
+  const interval = plan?.interval;
+  plan = { ...data, trigger: setTriggerValue };
+  if (timer === null || interval !== data.interval) {
+    clearInterval(timer);
+    timer = setInterval(ask, data.interval);
+  }
+}
+
+export function unfollow() {
+  clearInterval(timer);
+  timer = null;
+  plan = null;
+}
