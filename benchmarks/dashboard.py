@@ -1,7 +1,8 @@
-"""What a refresh costs, beside the plain page: CPU, bytes, and how many sessions one core holds.
+"""What a refresh costs, beside the plain page: CPU, bytes, sessions, first paint, tab switches.
 
 ``python benchmarks/dashboard.py [--quick]``. Each variant runs as its users start it, in a process
-of its own, on the same database; sessions speak the page's own protocol without a browser.
+of its own held to one core, on the same database; sessions speak the page's own protocol without a
+browser, and paints are timed in headless Chromium where it is installed.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import tempfile
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import websocket
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path[:0] = [str(HERE), str(ROOT)]
+
+from page_paints import paints  # noqa: E402
+from page_sessions import FollowingSession, RunningSession, Session  # noqa: E402
 
 from database import Database  # noqa: E402
 from simulator.prices import PlantedTape  # noqa: E402
@@ -85,154 +89,141 @@ class Served:
         return used.user + used.system
 
 
-def serve(script: str, database: Path) -> Served:
+@contextmanager
+def served(script: str, database: Path) -> Iterator[Served]:
+    """A server as users start it, on one core."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {
         "CRYPTO_DB_PATH": str(database),
         "DATA_SOURCE": "live",
-        "REFRESH_INTERVAL": "600000",
+        "REFRESH_INTERVAL": "1000",
     }
     process = psutil.Popen(
         [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)],
         cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    try:
+        wait_until_up(port, script)
+        if hasattr(process, "cpu_affinity"):
+            process.cpu_affinity([max(process.cpu_affinity())])
+        yield Served(port, process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_up(port: int, script: str) -> None:
     for _ in range(200):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
-                return Served(port, process)
+                return
         except OSError:
             time.sleep(0.3)
     raise SystemExit(f"{script} did not start")
 
 
-@dataclass
-class Session:
-    """One browser's side of the protocol."""
+@dataclass(frozen=True)
+class Cost:
+    """A refresh of one session."""
 
-    served: Served
-    query: str
-    fragment: str = ""
-    heartbeat: str = ""
-    widgets: dict[str, int] = field(default_factory=dict)
-    ticks: int = 0
-
-    def __post_init__(self) -> None:
-        self.socket = websocket.create_connection(
-            f"ws://127.0.0.1:{self.served.port}/_stcore/stream",
-            subprotocols=["streamlit"],
-            origin=f"http://127.0.0.1:{self.served.port}",
-            timeout=60,
-        )
-        self.run(whole=True)
-
-    def run(self, *, whole: bool = False) -> tuple[float, int]:
-        """One run of the page, or of its fragment: (seconds, bytes received)."""
-        message = BackMsg()
-        message.rerun_script.query_string = self.query
-        if not whole:
-            self.ticks += 1
-            if self.fragment:
-                message.rerun_script.fragment_id = self.fragment
-                message.rerun_script.is_auto_rerun = True
-            state = message.rerun_script.widget_states.widgets.add()
-            state.id = self.heartbeat
-            state.json_value = str(self.ticks)
-        began, received = time.perf_counter(), 0
-        self.socket.send_binary(message.SerializeToString())
-        while True:
-            data = self.socket.recv()
-            received += len(data)
-            answer = ForwardMsg.FromString(data)
-            self._look(answer)
-            if answer.WhichOneof("type") == "script_finished":
-                return time.perf_counter() - began, received
-
-    def _look(self, answer: ForwardMsg) -> None:
-        if answer.WhichOneof("type") != "delta":
-            return
-        if answer.delta.fragment_id:
-            self.fragment = answer.delta.fragment_id
-        element = answer.delta.new_element
-        if element.WhichOneof("type") == "component_instance":
-            self.heartbeat = element.component_instance.id
+    cpu_ms: float
+    kilobytes: float
+    wall_ms: float
 
 
-def one_session(served: Served, query: str, refreshes: int) -> tuple[float, float, float]:
-    """(CPU ms, kB, wall ms) of a refresh, once a second as in use, after warming up."""
-    session = Session(served, query)
-    deadline = time.monotonic() + 120
-    warm = 0
-    while warm < 5 and time.monotonic() < deadline:
+def one_session(server: Served, session: Session, refreshes: int) -> Cost:
+    """What a refresh costs, once a second as in use, after warming up."""
+    for _ in range(25):  # what is compiled or loaded on the way is there by then
+        session.refresh()
         time.sleep(1.0)
-        _, size = session.run()
-        warm = warm + 1 if size > 20_000 else 0
-    cpu, sizes, walls = served.cpu_s(), [], []
+    cpu, sizes, walls = server.cpu_s(), [], []
     for _ in range(refreshes):
-        wall, size = session.run()
+        wall, size = session.refresh()
         walls.append(wall * 1000)
         sizes.append(size / 1000)
-        time.sleep(0.6)
-    spent = (served.cpu_s() - cpu) * 1000 / refreshes
-    session.socket.close()
-    return spent, statistics.median(sizes), statistics.median(walls)
+        time.sleep(max(0.0, 1.0 - wall))
+    spent = (server.cpu_s() - cpu) * 1000 / refreshes
+    session.close()
+    return Cost(spent, statistics.mean(sizes), statistics.median(walls))
 
 
-def many_sessions(served: Served, query: str, count: int, seconds: float) -> tuple[float, float]:
-    """p95 of a refresh in ms, and share of a core, of ``count`` sessions at one a second."""
-    sessions = [Session(served, query) for _ in range(count)]
+@dataclass(frozen=True)
+class Load:
+    """Many sessions at one refresh a second each."""
+
+    p95_ms: float
+    core: float
+
+
+def many_sessions(server: Served, sessions: list[Session], seconds: float) -> Load:
+    """How long a refresh takes and what share of the core is used."""
     walls: list[float] = []
+    for session in sessions:
+        session.refresh()
     end = time.monotonic() + seconds
 
     def drive(session: Session, offset: float) -> None:
         time.sleep(offset)
         due = time.monotonic()
         while due < end:
-            wall, _ = session.run()
+            wall, _ = session.refresh()
             walls.append(wall * 1000)
             due += 1.0
             time.sleep(max(0.0, due - time.monotonic()))
 
-    cpu = served.cpu_s()
-    threads = [threading.Thread(target=drive, args=(s, n / count)) for n, s in enumerate(sessions)]
+    cpu = server.cpu_s()
+    threads = [
+        threading.Thread(target=drive, args=(s, n / len(sessions))) for n, s in enumerate(sessions)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    share = (served.cpu_s() - cpu) / seconds
+    share = (server.cpu_s() - cpu) / seconds
     for session in sessions:
-        session.socket.close()
+        session.close()
     walls.sort()
-    return walls[int(len(walls) * 0.95) - 1], share
+    return Load(walls[int(len(walls) * 0.95) - 1], share)
+
+
+VARIANTS = (
+    # With more sessions than this the plain page never catches up with its own refreshes.
+    ("plain: all drawn again, plotly_chart", "benchmarks/plain_page.py", "", RunningSession, 5),
+    ("ours, were every refresh a run", "app.py", "tab=Pair+Analytics", RunningSession, 10),
+    ("ours: Pair Analytics", "app.py", "tab=Pair+Analytics", FollowingSession, 50),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer refreshes and sessions")
+    parser.add_argument("--quick", action="store_true", help="fewer refreshes, shorter load")
     options = parser.parse_args()
-    refreshes, sessions, seconds = (10, 10, 5.0) if options.quick else (40, 50, 20.0)
+    refreshes, seconds = (15, 10.0) if options.quick else (45, 45.0)
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
         feed = Feed(path)
         heads = ("CPU ms", "kB", "wall ms", "p95 ms")
-        print(f"{'variant':34}", *(f"{head:>8}" for head in heads), "  core  sessions")
-        for name, script, query, count in (
-            # With more sessions than this the plain page never catches up with its own refreshes.
-            ("plain: full rerun, plotly_chart", "benchmarks/plain_page.py", "", 5),
-            ("ours: Pair Analytics, in place", "app.py", "tab=Pair+Analytics", sessions),
-        ):
-            served = serve(script, path)
-            try:
-                cpu, size, wall = one_session(served, query, refreshes)
-                p95, share = many_sessions(served, query, count, seconds)
-            finally:
-                served.process.terminate()
-                served.process.wait(20)
-            print(f"{name:34} {cpu:8.1f} {size:8.1f} {wall:8.1f} {p95:8.1f} {share:6.0%} {count:9}")
-        print("p95 and core: so many sessions at one refresh a second")
+        print(f"{'variant':37}", *(f"{head:>8}" for head in heads), "  core  sessions")
+        for name, script, query, kind, count in VARIANTS:
+            with served(script, path) as server:
+                cost = one_session(server, kind(server.port, query), refreshes)
+                load = many_sessions(
+                    server, [kind(server.port, query) for _ in range(count)], seconds
+                )
+            print(
+                f"{name:37} {cost.cpu_ms:8.1f} {cost.kilobytes:8.1f} {cost.wall_ms:8.1f} "
+                f"{load.p95_ms:8.1f} {load.core:6.0%} {count:9}",
+                flush=True,
+            )
+        print("p95 and core: so many sessions at one refresh a second, the server on one core")
+        for name, script in (("plain", "benchmarks/plain_page.py"), ("ours", "app.py")):
+            with served(script, path) as server:
+                print(paints(name, server.port, 1 if options.quick else 3), flush=True)
         feed.close()
+        print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

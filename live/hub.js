@@ -105,7 +105,7 @@ async function ask() {
       cache: "no-store",
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    if (answer.ok) apply(read(new Uint8Array(await answer.arrayBuffer())));
+    if (answer.status === 200) apply(read(new Uint8Array(await answer.arrayBuffer())));
     else if (plan?.feed === feed) rerun();
   } catch (problem) {
     if (!(problem instanceof TypeError || problem instanceof DOMException)) throw problem;

@@ -18,6 +18,8 @@ from errors import PlatformError
 from live.feed import FEEDS
 
 PATH = "/platform/live/"
+# "Reset content": the feed is not known, or not any more, or its data cannot be read.
+RUN_THE_PAGE = 205
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -38,7 +40,7 @@ async def answer(request: Request) -> Response:
         return Response(status_code=403)
     feed = FEEDS.find(request.path_params["token"])
     if feed is None:
-        return Response(status_code=404)
+        return Response(status_code=RUN_THE_PAGE)
     have = request.query_params.get("have", "0")
     message = feed.at_hand()
     try:
@@ -46,7 +48,7 @@ async def answer(request: Request) -> Response:
             message = await asyncio.to_thread(feed.latest)
     except PlatformError:
         # The page's own run says what is wrong, in a sentence.
-        return Response(status_code=503)
+        return Response(status_code=RUN_THE_PAGE)
     content = feed.answer(message, int(have) if have.isdecimal() else 0)
     return Response(content, media_type="application/octet-stream", headers=_HEADERS)
 

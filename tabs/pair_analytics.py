@@ -74,8 +74,9 @@ def _structure(page: PairPage) -> tuple[Any, ...]:
     shown = page.state.why, page.main is None, page.scatter is None, page.ratio is None
     if page.main is None:
         return shown
-    study = _newest_study(page)
-    return *shown, warm.is_complete(), study and (study.candles, study.findings, study.facts)
+    # A newer study says of how many candles it is, and waits for the page's next run: all sessions
+    # would run at once with every candle that closes.
+    return *shown, warm.is_complete(), _newest_study(page) is None
 
 
 def _parts(page: PairPage, options: PairOptions, zone: str) -> dict[str, dict[str, Any]]:

@@ -66,8 +66,9 @@ def test_a_number_that_is_none_gets_the_whole(have):
     assert read(answer.body)[0]["from"] == 0
 
 
-def test_an_unknown_token_is_not_found():
-    assert get("guessed").status_code == 404
+def test_an_unknown_token_says_nothing_and_sends_the_browser_to_the_page():
+    answer = get("guessed")
+    assert (answer.status_code, answer.body) == (route.RUN_THE_PAGE, b"")
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
@@ -95,4 +96,4 @@ def test_data_that_cannot_be_read_send_the_browser_to_the_page():
         raise DatabaseError("The disk is full.")
 
     feed = FEEDS.follow("a", broken, 1.0)
-    assert get(feed.token).status_code == 503
+    assert get(feed.token).status_code == route.RUN_THE_PAGE
