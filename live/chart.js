@@ -26,12 +26,11 @@ const drawnAs = (ms) => ms - offset(ms - offset(ms));
 function unpack(part) {
   const local = part.fields.zone === "local";
   const columns = part.columns.map(({ time, values }) => (time && !local ? values.map(drawnAs) : values));
-  const walk = (node, key) => {
-    if (Array.isArray(node)) return node.map((one) => walk(one, key));
+  const walk = (node) => {
+    if (Array.isArray(node)) return node.map(walk);
     if (node === null || typeof node !== "object") return node;
-    // Plotly takes colours for numbers on a scale in a plain array alone.
-    if ("$" in node) return key === "color" ? Array.from(columns[node.$]) : columns[node.$];
-    return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v, k)]));
+    if ("$" in node) return columns[node.$];
+    return painted(Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v)])));
   };
   const data = walk(part.fields.data);
   const layout = walk(part.fields.layout);
@@ -41,6 +40,14 @@ function unpack(part) {
     }
   }
   return { data, layout };
+}
+
+// Bars of one of two colours by name: by a scale, Plotly warns of every bar, at length.
+function painted(node) {
+  const { color, colorscale, cmin, cmax, ...rest } = node;
+  if (colorscale?.length !== 2 || cmin !== 0 || cmax !== 1 || !color?.length) return node;
+  const [[, none], [, one]] = colorscale;
+  return { ...rest, color: Array.from(color, (value) => (value ? one : none)) };
 }
 
 function themed(layout, mount) {
