@@ -83,6 +83,11 @@ class Database:
             return self._engine.path
         raise DatabaseError(f"{self.name} is not a file.")
 
+    @property
+    def address(self) -> str | None:
+        """The server's address, password included, for workers elsewhere; None for a file."""
+        return getattr(self._engine, "url", None)
+
     # -- connections -------------------------------------------------------------------------
 
     @contextmanager

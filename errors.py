@@ -12,6 +12,9 @@
     │   ├── ReadOnlyDatabase        the file or its folder cannot be written
     │   ├── DatabaseBusy            locked or full for now; worth trying again
     │   └── MixedPrints             aggTrade and trade ids do not go into one file
+    ├── ComputeError                a long computation cannot go on here
+    │   ├── SchedulerUnreachable    nothing answers at DASK_SCHEDULER, or it has no worker
+    │   └── VersionsDiffer          workers run other versions than this process
     └── FeedError
         ├── NoNetwork               nothing answered
         ├── RestrictedLocation      HTTP 451: final for this place
@@ -80,6 +83,18 @@ class DatabaseBusy(DatabaseError):
 
 class MixedPrints(DatabaseError):
     """Ids of aggTrade and of trade prints would meet under one symbol."""
+
+
+class ComputeError(PlatformError):
+    """A long computation cannot begin or go on as asked."""
+
+
+class SchedulerUnreachable(ComputeError):
+    """The Dask scheduler does not answer, or has no worker; what was computed stays."""
+
+
+class VersionsDiffer(ComputeError):
+    """Workers run other versions: their results need not be those of this process."""
 
 
 class FeedError(PlatformError):

@@ -16,7 +16,7 @@ from errors import BadInput
 from quant import hedge_paths
 from quant.alignment import AlignedPair, align_pair, require_varying
 from quant.estimators import ESTIMATORS, Line
-from quant.results import HedgeFit, HedgePath, Interval
+from quant.results import HedgeFit, HedgePath, Interval, Run
 
 Floats = NDArray[np.float64]
 
@@ -82,6 +82,7 @@ def fit_hedge(
     confidence: float = 0.95,
     draws: int = 399,
     seed: int = 0,
+    run: Run | None = None,
     **options: Any,
 ) -> HedgeFit | HedgePath:
     """The hedge ratio with standard errors, intervals, R² and residuals.
@@ -100,6 +101,8 @@ def fit_hedge(
         Coverage of the intervals, above 0 and below 1.
     draws, seed : int
         Of the bootstrap (and `seed` of ``ransac``).
+    run : callable, optional
+        Who does the bootstrap's tasks; see :func:`quant.hedge_bootstrap.bootstrap`.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def fit_hedge(
     estimate = partial(ESTIMATORS[method], **options)
     line = estimate(pair.y, pair.x)
     residuals = pair.y - line.slope * pair.x - line.intercept
-    known = _uncertainty(pair, line, residuals, estimate, kind, confidence, draws, seed)
+    known = _uncertainty(pair, line, residuals, estimate, kind, confidence, (draws, seed, run))
     total = float(((pair.y - pair.y.mean()) ** 2).sum())
     return HedgeFit(
         ratio=float(line.slope),
@@ -203,8 +206,7 @@ def _uncertainty(
     estimate: partial[Line],
     kind: str,
     confidence: float,
-    draws: int,
-    seed: int,
+    how: tuple[int, int, Run | None],
 ) -> _Known:
     slope, level = float(line.slope), float(line.intercept)
     n = len(pair.y)
@@ -222,7 +224,7 @@ def _uncertainty(
         return _Known(math.nan, _UNKNOWN, math.nan, _UNKNOWN, slope, level, (note,))
     if kind == "long_run":
         return _long_run(pair, confidence)
-    return _bootstrapped(pair, line, estimate, confidence, draws, seed)
+    return _bootstrapped(pair, line, estimate, confidence, how)
 
 
 def _is_exact(pair: AlignedPair, residuals: Floats) -> bool:
@@ -274,16 +276,16 @@ def _bootstrapped(
     line: Line,
     estimate: partial[Line],
     confidence: float,
-    draws: int,
-    seed: int,
+    how: tuple[int, int, Run | None],
 ) -> _Known:
     from quant import hedge_bootstrap
 
     if estimate.func is ESTIMATORS["theil_sen"]:
         # six digits of what a draw strays are plenty, and a quarter of the work
         estimate = partial(estimate, tolerance=1e-8)
+    draws, seed, run = how
     found = hedge_bootstrap.bootstrap(
-        pair.y, pair.x, estimate, line, confidence=confidence, draws=draws, seed=seed
+        pair.y, pair.x, estimate, line, confidence=confidence, draws=draws, seed=seed, run=run
     )
     notes = (f"Sieve bootstrap of {draws} draws; assumes that the pair is cointegrated.",)
     if not found.reverts:

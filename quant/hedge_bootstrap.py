@@ -13,7 +13,7 @@ it strays from the truth, its bias from the spread's correlation with price2 inc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +23,13 @@ from scipy import signal, special
 from errors import BadInput
 from quant import long_run
 from quant.estimators import Line
-from quant.results import Interval
+from quant.results import Interval, Run
 
 _BURN_IN = 300
-_CHUNK = 2_000_000
+# Draws a task, each task with its own stream of random numbers: who does it is no matter.
+_DRAWS_A_TASK = 50
+# Numbers drawn at a time, for long prices.
+_MOST = 2_000_000
 
 Floats = NDArray[np.float64]
 
@@ -50,6 +53,7 @@ def bootstrap(
     confidence: float = 0.95,
     draws: int = 399,
     seed: int = 0,
+    run: Run | None = None,
 ) -> Bootstrapped:
     """How far `estimate` strays, from `draws` made-up spreads.
 
@@ -64,6 +68,8 @@ def bootstrap(
         Coverage of the intervals.
     draws, seed : int
         How many spreads, and the seed of the draws.
+    run : callable, optional
+        Does the tasks of 50 draws each; by default they are done here, one by one.
 
     Returns
     -------
@@ -85,14 +91,13 @@ def bootstrap(
     if not (relation.bounded and 0.0 < speed < 2.0):
         nowhere = Interval(-math.inf, math.inf)
         return Bootstrapped(math.nan, nowhere, math.nan, nowhere, False)
-    rng = np.random.default_rng(seed)
-    strayed = np.empty((draws, 2))
-    at = 0
-    for spreads in _made_up(model, speed, x, draws, rng):
-        for spread in spreads:
-            made = estimate(truth.slope * x + truth.intercept + spread, x)
-            strayed[at] = made.slope - truth.slope, made.intercept - truth.intercept
-            at += 1
+    size = max(1, min(_DRAWS_A_TASK, _MOST // len(x)))
+    tasks = [
+        (estimate, model, speed, truth, x, (seed, at), min(size, draws - at))
+        for at in range(0, draws, size)
+    ]
+    parts = [strays(*task) for task in tasks] if run is None else run(strays, tasks)
+    strayed = np.concatenate(parts)
     # the draws know the memory as if it were certain; Student's quantile does not
     wide = float(special.stdtrit(freedom, 0.975) / special.ndtri(0.975))
     ratio_se, ratio = _interval(strayed[:, 0], line.slope, confidence, wide)
@@ -124,25 +129,39 @@ def _spread_model(spread: Floats, x: Floats, order: int) -> _SpreadModel:
     )
 
 
+def strays(
+    estimate: Callable[[Floats, Floats], Line],
+    model: _SpreadModel,
+    speed: float,
+    truth: Line,
+    x: Floats,
+    seed: tuple[int, ...],
+    draws: int,
+) -> Floats:
+    """How far `estimate` is from the ratio and intercept of so many made-up spreads, (draws, 2)."""
+    out = np.empty((draws, 2))
+    for row, spread in enumerate(_made_up(model, speed, x, draws, np.random.default_rng(seed))):
+        made = estimate(truth.slope * x + truth.intercept + spread, x)
+        out[row] = made.slope - truth.slope, made.intercept - truth.intercept
+    return out
+
+
 def _made_up(
     model: _SpreadModel, speed: float, x: Floats, draws: int, rng: np.random.Generator
-) -> Iterator[Floats]:
-    """Spreads in chunks of rows, each row as long as x, after a burn-in."""
+) -> Floats:
+    """Spreads, each a row as long as x, after a burn-in."""
     n = len(x)
     dx = np.diff(x, prepend=x[0])
     # the moves of price2 during the burn-in are drawn, those after it are the real ones
     order = len(model.rhos)
     poly = _autoregression(speed, model.gammas)
-    while draws > 0:
-        rows = min(draws, max(1, _CHUNK // n))
-        draws -= rows
-        early = rng.choice(dx, size=(rows, _BURN_IN))
-        moves = np.hstack([early, np.broadcast_to(dx, (rows, n))])
-        shocks = rng.choice(model.rest, size=(rows, _BURN_IN + n))
-        shocks += signal.lfilter(model.rhos, [1.0], moves - dx.mean(), axis=1)
-        shocks[:, :order] = 0.0
-        made = signal.lfilter([1.0], poly, shocks, axis=1)[:, _BURN_IN:]
-        yield np.ascontiguousarray(made)
+    early = rng.choice(dx, size=(draws, _BURN_IN))
+    moves = np.hstack([early, np.broadcast_to(dx, (draws, n))])
+    shocks = rng.choice(model.rest, size=(draws, _BURN_IN + n))
+    shocks += signal.lfilter(model.rhos, [1.0], moves - dx.mean(), axis=1)
+    shocks[:, :order] = 0.0
+    made = signal.lfilter([1.0], poly, shocks, axis=1)[:, _BURN_IN:]
+    return np.ascontiguousarray(made)
 
 
 def _autoregression(speed: float, gammas: Floats) -> Floats:

@@ -217,6 +217,35 @@ def scan_pairs(
     Engle & Granger (1987), Econometrica 55(2); MacKinnon (1994), JBES 12(2); Benjamini & Hochberg
     (1995), JRSS B 57(1).
     """
+    universe, settings = prepare(
+        prices, volumes=volumes, min_volume=min_volume, costs_bps=costs_bps, entry_z=entry_z,
+        fdr=fdr, lag=lag, windows=windows, retest=retest, max_cost_to_edge=max_cost_to_edge,
+        max_half_life=max_half_life, log_prices=log_prices, min_coverage=min_coverage,
+    )  # fmt: skip
+    state = (
+        _start(universe, settings) if resume is None else _checked_state(resume, universe, settings)
+    )
+    _run(universe, settings, state, workers, progress, cancel)
+    return _result(universe, settings, state)
+
+
+def prepare(
+    prices: pd.DataFrame,
+    *,
+    volumes: pd.DataFrame | pd.Series | Mapping[Any, float] | None = None,
+    min_volume: float = 0.0,
+    costs_bps: float = 6.0,
+    entry_z: float = 2.0,
+    fdr: float = 0.05,
+    lag: int | None = None,
+    windows: int = 4,
+    retest: int = 50,
+    max_cost_to_edge: float = 1.0,
+    max_half_life: float | None = None,
+    log_prices: bool = False,
+    min_coverage: float = 0.95,
+) -> tuple[Universe, ScanSettings]:
+    """What is scanned and how, checked; arguments and errors as of `scan_pairs`."""
     universe = select(prices, volumes, min_volume, min_coverage, log_prices)
     n = universe.prices.shape[1]
     lag = math.ceil(4.0 * (n / 100.0) ** 0.25) if lag is None else lag
@@ -225,11 +254,7 @@ def scan_pairs(
         n / 8.0 if max_half_life is None else max_half_life, log_prices,
     )  # fmt: skip
     _check(settings, n)
-    state = (
-        _start(universe, settings) if resume is None else _checked_state(resume, universe, settings)
-    )
-    _run(universe, settings, state, workers, progress, cancel)
-    return _result(universe, settings, state)
+    return universe, settings
 
 
 def _check(settings: ScanSettings, n: int) -> None:
@@ -286,20 +311,15 @@ def _run(
     cancel: Cancel | None,
 ) -> None:
     """Test the pairs that are left, a chunk a thread; the kernels run without the lock."""
-    from kernels.cointegration import scan_block
+    centred, squares = scan_frame.centred_of(universe.prices)
+    peaks = np.abs(universe.prices).max(axis=1)
 
-    table = universe.prices
-    centred = table - table.mean(axis=1, keepdims=True)
-    squares = np.einsum("ij,ij->i", centred, centred)
-    peaks = np.abs(table).max(axis=1)
-    first, second = scan_frame.pair_rows(len(table))
-    scales = hurst_scales(table.shape[1])
+    first, second = scan_frame.pair_rows(len(centred))
 
     def work(part: slice) -> None:
-        scan_block(
-            centred, peaks, first[part], second[part], settings.lag, settings.windows, scales,
-            squares, state.table[part],
-        )  # fmt: skip
+        state.table[part] = fixed_lag_rows(
+            (centred, squares, peaks), settings, first[part], second[part]
+        )
 
     threads = max(1, min(4, os.cpu_count() or 1) if workers is None else workers)
     parts = list(_chunks(state.done, state.total))
@@ -314,8 +334,43 @@ def _run(
                 progress(state.done, state.total)
 
 
-def _result(universe: Universe, settings: ScanSettings, state: ScanState) -> ScanResult:
-    frame = scan_frame.build(universe, settings, state.table, state.complete)
+def fixed_lag_rows(
+    prepared: tuple[Array, Array, Array],
+    settings: ScanSettings,
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> Array:
+    """Raw results of the pairs of these rows, (k, columns).
+
+    `prepared` are each symbol's centred prices (C-contiguous, one row a symbol), the sums of
+    their squares, and the largest absolute prices.
+    """
+    from kernels.cointegration import N_COLUMNS, scan_block
+
+    centred, squares, peaks = prepared
+    out = np.empty((len(first), N_COLUMNS))
+    scan_block(
+        centred, peaks, first, second, settings.lag, settings.windows,
+        hurst_scales(centred.shape[1]), squares, out,
+    )  # fmt: skip
+    return out
+
+
+def joined_scan(
+    universe: Universe, settings: ScanSettings, table: Array, by_aic: Array
+) -> ScanResult:
+    """A whole scan with a lag by AIC for every pair, of rows worked out elsewhere.
+
+    `table` are rows of `fixed_lag_rows`, `by_aic` of `scan_frame.aic_rows`, both of every pair.
+    """
+    state = ScanState(_key(universe, settings), len(table), len(table), table)
+    return _result(universe, settings, state, by_aic)
+
+
+def _result(
+    universe: Universe, settings: ScanSettings, state: ScanState, by_aic: Array | None = None
+) -> ScanResult:
+    frame = scan_frame.build(universe, settings, state.table, state.complete, by_aic)
     tested = int(np.count_nonzero(~np.isnan(state.table[: state.done, 0])))
     found, screened = int(frame["found"].sum()), int(frame["screened"].sum())
     if state.complete:

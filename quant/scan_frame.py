@@ -46,7 +46,7 @@ COLUMNS: dict[str, str] = {
     "cost_to_edge": "cost / expected reversion: above 1 a trade expects to lose",
     "net_edge_bps": "expected reversion less cost",
     "volume": "the smaller of the legs' median volumes",
-    "aic_p_value": "of the best pairs again, lag by AIC, twice the smaller p; not controlled",
+    "aic_p_value": "lag by AIC, of the best pairs or of all; twice the smaller p; not controlled",
     "aic_t": "its statistic, in the direction of price1 on price2",
     "aic_lag": "its lag",
 }
@@ -58,8 +58,17 @@ def pair_rows(k: int) -> tuple[Index, Index]:
     return np.ascontiguousarray(first, dtype=np.int64), np.ascontiguousarray(second, dtype=np.int64)
 
 
-def build(universe: Universe, settings: ScanSettings, table: Array, complete: bool) -> pd.DataFrame:
-    """The ranked frame; q-values only where the scan is `complete`."""
+def build(
+    universe: Universe,
+    settings: ScanSettings,
+    table: Array,
+    complete: bool,
+    by_aic: Array | None = None,
+) -> pd.DataFrame:
+    """The ranked frame; q-values only where the scan is `complete`.
+
+    `by_aic` are rows of `aic_rows` for every pair; without them the best are tested again here.
+    """
     from kernels import cointegration as kernel
 
     first, second = pair_rows(len(universe.symbols))
@@ -98,7 +107,14 @@ def build(universe: Universe, settings: ScanSettings, table: Array, complete: bo
         & (data["half_life"] <= settings.max_half_life)
     )
     order = _order(data)
-    return _frame(universe, settings, data, y, x, order)
+    frame = _frame(universe, settings, data, y, x, order)
+    if by_aic is None:
+        best = min(settings.retest, int(np.count_nonzero(~np.isnan(frame["p_value"].to_numpy()))))
+        by_aic = np.full((len(y), 4), np.nan)
+        again = order[:best]
+        by_aic[again] = aic_rows(*centred_of(universe.prices), first[again], second[again])
+    columns = _second_look(by_aic[order], swap[order])
+    return frame.assign(**columns)[list(COLUMNS)]
 
 
 def half_lives(slopes: Array) -> Array:
@@ -162,28 +178,31 @@ def _frame(
     sorted_data["rank"] = np.arange(1, len(order) + 1)
     sorted_data["price1"] = pd.Categorical.from_codes(y, categories=names)
     sorted_data["price2"] = pd.Categorical.from_codes(x, categories=names)
-    best = min(settings.retest, int(np.count_nonzero(~np.isnan(sorted_data["p_value"]))))
-    sorted_data |= _second_look(universe, y, x, best)
-    return pd.DataFrame({name: sorted_data[name] for name in COLUMNS}, copy=False)
+    return pd.DataFrame(sorted_data, copy=False)
 
 
-def _second_look(universe: Universe, y: Index, x: Index, best: int) -> dict[str, Array]:
-    """The first `best` pairs with the lag chosen by AIC, in both directions; NaN for the rest."""
+def centred_of(prices: Array) -> tuple[Array, Array]:
+    """Each symbol's prices less their mean, and the sum of their squares."""
+    centred = prices - prices.mean(axis=1, keepdims=True)
+    return centred, np.einsum("ij,ij->i", centred, centred)
+
+
+def aic_rows(centred: Array, squares: Array, first: Index, second: Index) -> Array:
+    """Engle–Granger with the lag chosen by AIC: t of both directions, then their lags, (k, 4)."""
     from kernels.cointegration import t_block
     from kernels.unitroot import AIC
 
-    columns = ("aic_p_value", "aic_t", "aic_lag")
-    out = {name: np.full(len(y), np.nan) for name in columns}
-    centred = universe.prices - universe.prices.mean(axis=1, keepdims=True)
-    squares = np.einsum("ij,ij->i", centred, centred)
-    max_lag = longest_lag(universe.prices.shape[1], "n", None)
-    statistics, lags = np.empty((2, best)), np.empty((2, best))
-    for row, (first, second) in enumerate(((y, x), (x, y))):
-        t_block(
-            centred, squares, first[:best].astype(np.int64), second[:best].astype(np.int64),
-            max_lag, AIC, statistics[row], lags[row],
-        )  # fmt: skip
-    p = mackinnon.pvalues(statistics, "c", 2)
-    out["aic_p_value"][:best] = two_directions(p[0], p[1])
-    out["aic_t"][:best], out["aic_lag"][:best] = statistics[0], lags[0]
-    return out
+    max_lag = longest_lag(centred.shape[1], "n", None)
+    out = np.empty((4, len(first)))
+    first, second = (np.ascontiguousarray(rows, dtype=np.int64) for rows in (first, second))
+    for row, (y, x) in enumerate(((first, second), (second, first))):
+        t_block(centred, squares, y, x, max_lag, AIC, out[row], out[2 + row])
+    return np.ascontiguousarray(out.T)
+
+
+def _second_look(rows: Array, swap: Any) -> dict[str, Array]:
+    """Columns of rows of `aic_rows`, each in the direction of the frame."""
+    forward, reverse = (np.where(swap, rows[:, 1 - k], rows[:, k]) for k in (0, 1))
+    p = mackinnon.pvalues(forward, "c", 2), mackinnon.pvalues(reverse, "c", 2)
+    lag = np.where(swap, rows[:, 3], rows[:, 2])
+    return {"aic_p_value": two_directions(*p), "aic_t": forward, "aic_lag": lag}

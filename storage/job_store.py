@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 EXPIRY_MS = 15_000
@@ -189,6 +189,10 @@ def _counts(con: Any, job_id: str | None = None) -> dict[str, dict[str, int]]:
 
 
 def _as_job(row: Any, counts: dict[str, int]) -> JobRow:
-    values = list(row)
-    values[3] = json.loads(values[3])
-    return JobRow(*values, counts.get("done", 0), counts.get("failed", 0))
+    job = JobRow(*row)
+    return replace(
+        job,
+        parameters=json.loads(job.parameters),
+        done=counts.get("done", 0),
+        failed=counts.get("failed", 0),
+    )

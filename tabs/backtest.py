@@ -9,11 +9,12 @@ import streamlit as st
 
 from candles import CHART_TIMEFRAMES, timeframe_ms
 from config import Config
-from tabs import jobs, sidebar, widgets
+from tabs import jobs, long_runs, sidebar, widgets
 from tabs.context import Context
 from tabs.jobs import Job
+from trading.ask import BacktestAsk, grid_of
 from views import backtests as views
-from views.backtests import BacktestAsk, BacktestView, SweepView, WalkView
+from views.backtests import BacktestView
 from views.text import moment, percent
 
 _HEDGES = {
@@ -224,52 +225,21 @@ def _keep(ctx: Context, view: BacktestView) -> None:
 
 def _sweep(ctx: Context, ask: BacktestAsk) -> None:
     st.caption(
-        f"{len(views.grid_of(ask)):,} combinations of entry, exit, window and hedge method around "
+        f"{len(grid_of(ask)):,} combinations of entry, exit, window and hedge method around "
         "the settings above, on the same candles and costs."
     )
+    symbols = long_runs.choose_pairs(ctx, "bt-sweep")
     if st.button("Run sweep", key="bt-sweep", type="primary", icon=":material/grid_on:"):
-        _begin(ctx, "sweep", "Sweep", ask,
-               lambda job, given: views.run_sweep(ask, given, job.progress, job.cancelled),
-               )  # fmt: skip
-    job = jobs.show("sweep")
-    if job is None or job.result is None:
-        return
-    view: SweepView = job.result
-    ctx.shown = view
-    with st.container(horizontal=True, gap="small", key="bt-luck"):
-        for label, value, explained in view.facts:
-            st.metric(label, value, help=explained, border=True, width=220)
-    for sentence in view.sentences:
-        st.markdown(widgets.escaped(sentence))
-    with st.container(border=True, key="bt-heat-box"):
-        st.markdown("**Sharpe ratio by entry and exit; the square marks the plateau**")
-        widgets.chart(ctx, view.figure, key="bt-heat", identity=str(ask), height=440,
-                      alt="Heat map of the sweep")  # fmt: skip
-    widgets.table(view.table.head(1000), key="bt-sweep-table", height=300)
-    widgets.downloads(lambda: view.table, "sweep", key="bt-sweep-file")
+        long_runs.begin(ctx, "sweep", "sweep", ask, symbols)
+    long_runs.show(ctx, "sweep", timeframe_ms(ask.timeframe))
 
 
 def _walk(ctx: Context, ask: BacktestAsk) -> None:
     st.caption("Each fold selects on its train stretch alone and trades the next, costs included.")
+    symbols = long_runs.choose_pairs(ctx, "bt-walk")
     if st.button("Run walk-forward", key="bt-walk", type="primary", icon=":material/steps:"):
-        _begin(ctx, "walk", "Walk-forward", ask,
-               lambda job, given: views.run_walk_forward(
-                   ask, given, job.progress, job.cancelled))  # fmt: skip
-    job = jobs.show("walk")
-    if job is None or job.result is None:
-        return
-    view: WalkView = job.result
-    ctx.shown = view
-    for sentence in view.sentences:
-        st.markdown(widgets.escaped(sentence))
-    if view.figure is not None:
-        with st.container(border=True, key="bt-walk-box"):
-            st.markdown("**Out-of-sample equity, stitched; every other fold is tinted**")
-            widgets.chart(ctx, view.figure, key="bt-walk-chart", identity=str(ask), height=400,
-                          alt="Out-of-sample equity", step_ms=timeframe_ms(ask.timeframe)
-                          )  # fmt: skip
-    widgets.table(view.table, key="bt-walk-table")
-    widgets.downloads(lambda: view.table, "walk_forward", key="bt-walk-file")
+        long_runs.begin(ctx, "walk", "walk_forward", ask, symbols)
+    long_runs.show(ctx, "walk", timeframe_ms(ask.timeframe))
 
 
 def _audit(ctx: Context, ask: BacktestAsk) -> None:

@@ -7,16 +7,25 @@ from typing import Any
 import streamlit as st
 
 from candles import CHART_TIMEFRAMES
-from tabs import jobs, sidebar, widgets
+from tabs import jobs, long_runs, sidebar, widgets
 from tabs.context import Context
 from tabs.jobs import Job
+from tabs.long_runs import Ended
+from views import long_runs as long_views
 from views.scan import ScanOptions, Universe, read_universe, run_scan, shown_table
 
 
 def render(ctx: Context) -> None:
     """Show the last scan, and begin another when asked to, or when a candle has closed."""
     options = _options(ctx)
-    asked = st.button("Scan now", key="scan", type="primary", icon=":material/radar:")
+    with st.container(horizontal=True, gap="small", key="scan-buttons"):
+        asked = st.button("Scan now", key="scan", type="primary", icon=":material/radar:")
+        in_full = st.button(
+            "Full scan, lag by AIC", key="scan-full", icon=":material/manage_search:",
+            on_click=_no_longer_live,
+            help="Every pair is tested a second time with a lag of its own, chosen by AIC. It is "
+            "kept as a job, which can be stopped and resumed in the tab Jobs.",
+        )  # fmt: skip
     live = st.toggle(
         "Scan again when a candle closes", key="scan-live", value=True, persist_state="session"
     )
@@ -28,17 +37,19 @@ def render(ctx: Context) -> None:
         )
         return
     state = (options, universe.prices.index[-1])
-    if asked or (live and st.session_state.get("scan-state") != state):
+    if in_full:
+        _begin_full(ctx, universe, options)
+    elif asked or (live and st.session_state.get("scan-state") != state):
         running = st.session_state.get("job-scan")
         if asked or running is None or running.done:
             st.session_state["scan-state"] = state
             _begin(universe, options)
     job = jobs.show("scan")
     if job is not None and job.result is not None:
-        st.session_state["scan-result"] = job.result
+        st.session_state["scan-result"] = _unwrapped(job.result)
     result = st.session_state.get("scan-result")
     if result is not None:
-        _result(result)
+        show_result(result)
 
 
 def _options(ctx: Context) -> ScanOptions:
@@ -69,7 +80,32 @@ def _begin(universe: Universe, options: ScanOptions) -> None:
     jobs.start("scan", "Scanning", work)
 
 
-def _result(result: Any) -> None:
+def _begin_full(ctx: Context, universe: Universe, options: ScanOptions) -> None:
+    """As a job, so that hours of it are not lost with this program."""
+    database, now_ms = ctx.database, ctx.now_ms
+
+    def work(job: Job) -> Any:
+        job_id = long_views.ask_scan(database, universe, options, now_ms)
+        return Ended(*long_views.work_on(database, job_id, job.progress, job.cancelled))
+
+    jobs.start("scan", "Scanning in full", work)
+
+
+def _no_longer_live() -> None:
+    """The next candle's quick scan is not to take the place of a full one."""
+    st.session_state["scan-live"] = False
+
+
+def _unwrapped(result: Any) -> Any:
+    """A quick scan's result, or that of a full scan's job; None while that is not whole."""
+    if isinstance(result, Ended):
+        long_runs.note(result.job)
+        return result.view
+    return result
+
+
+def show_result(result: Any) -> None:
+    """The verdict of a scan, its table, and the way from a row to its pair."""
     st.markdown(f"**{widgets.escaped(result.verdict)}**")
     with st.container(horizontal=True, gap="small", key="scan-facts"):
         for label, value in (
@@ -106,8 +142,8 @@ def _result(result: Any) -> None:
     widgets.downloads(lambda: result.frame, "scan", key="scan")
     st.caption(
         f"Null hypothesis: {widgets.escaped(result.null_hypothesis)} q-values hold the share of "
-        f"false finds to {result.fdr:.0%} over the whole scan; the AIC test of the best is shown "
-        "beside them and not used for that."
+        f"false finds to {result.fdr:.0%} over the whole scan; the test with a lag by AIC is "
+        "shown beside them and not used for that."
     )
     for symbol, why in result.dropped.items():
         st.caption(f"{widgets.escaped(str(symbol).upper())} left out: {widgets.escaped(why)}")

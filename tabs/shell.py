@@ -21,6 +21,7 @@ from tabs import (
     dashboard,
     data,
     health,
+    job_list,
     ohlc_charts,
     page_parts,
     pair_analytics,
@@ -49,6 +50,7 @@ TABS: dict[str, Callable[[Context], None]] = {
     "Statistics": statistics_tab.render,
     "Portfolio": portfolio.render,
     "Alerts": alerts.render,
+    "Jobs": job_list.render,
     "Data": data.render,
     "Health": health.render,
 }

@@ -24,7 +24,7 @@ from views import warm
 APP = str(Path(__file__).resolve().parents[1] / "app.py")
 TABS = [
     "Dashboard", "OHLC Charts", "Pair Analytics", "Scanner", "Backtest", "Statistics", "Portfolio",
-    "Alerts", "Data", "Health",
+    "Alerts", "Jobs", "Data", "Health",
 ]  # fmt: skip
 TWO = ["btcusdt", "ethusdt"]
 TWENTY = [

@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import BadInput, InsufficientData
+from quant.results import Run
 from trading.metrics import sharpe_ratio
 
 Array = NDArray[np.float64]
 MIN_RETURNS = 30
+# Resamples a task, each task with its own stream of random numbers: who does it is no matter.
+SAMPLES_A_TASK = 100
 # Longer samples are first summed into as many stretches: intervals do not need each candle.
 MAX_RETURNS = 20_000
 
@@ -81,6 +84,7 @@ def bootstrap_intervals(
     confidence: float = 0.95,
     block: float | None = None,
     seed: int = 0,
+    run: Run | None = None,
 ) -> BootstrapResult:
     """Percentile intervals of Sharpe (annualised) and total return.
 
@@ -92,14 +96,14 @@ def bootstrap_intervals(
     periods_a_year : float
     samples, confidence, block, seed
         Number of resamples; level; mean block length in candles (`optimal_block` where None).
+    run : callable, optional
+        Does the tasks of 100 resamples each; by default they are done here, one by one.
 
     References
     ----------
     Politis, D. N., Romano, J. P. (1994). The stationary bootstrap. Journal of the American
     Statistical Association 89(428), section 2.
     """
-    from kernels.resample import resampled_moments
-
     if returns.size < MIN_RETURNS:
         raise InsufficientData("A bootstrap interval", MIN_RETURNS, int(returns.size))
     if not 0 < confidence < 1 or samples < 20:
@@ -112,8 +116,12 @@ def bootstrap_intervals(
     logs = np.add.reduceat(np.log1p(returns), np.arange(0, returns.size, stretch))
     coarse = np.expm1(logs)
     length = optimal_block(coarse) if block is None else max(block / stretch, 1.0)
-    out = np.empty((samples, 3))
-    resampled_moments(np.random.default_rng(seed), coarse, logs, length, out)
+    tasks = [
+        (coarse, logs, length, (seed, at), min(SAMPLES_A_TASK, samples - at))
+        for at in range(0, samples, SAMPLES_A_TASK)
+    ]
+    parts = [resampled(*task) for task in tasks] if run is None else run(resampled, tasks)
+    out = np.concatenate(parts)
     n = coarse.size
     deviation = np.sqrt(np.maximum((out[:, 1] - out[:, 0] ** 2) * n / (n - 1), 0.0))
     sharpes = np.divide(out[:, 0], deviation, out=np.zeros(samples), where=deviation > 0)
@@ -127,3 +135,14 @@ def bootstrap_intervals(
         samples,
         length * stretch,
     )
+
+
+def resampled(
+    returns: Array, logs: Array, block: float, seed: tuple[int, ...], samples: int
+) -> Array:
+    """Moments of so many resamples, (samples, 3); see `kernels.resample.resampled_moments`."""
+    from kernels.resample import resampled_moments
+
+    out = np.empty((samples, 3))
+    resampled_moments(np.random.default_rng(seed), returns, logs, block, out)
+    return out

@@ -54,6 +54,13 @@ class Grid:
         """(entry, exit) pairs that make a strategy."""
         return [(a, b) for a, b in itertools.product(self.entries, self.exits) if a > b]
 
+    def axes(self) -> list[Grid]:
+        """The grid in parts of one hedge plan and one window, in the order of the sweep's rows."""
+        return [
+            replace(self, z_windows=(window,), hedges=(plan,))
+            for plan, window in itertools.product(self.hedges, self.z_windows)
+        ]
+
     def __len__(self) -> int:
         return len(self.thresholds()) * len(self.z_windows) * len(self.hedges)
 
@@ -230,6 +237,27 @@ def sweep(
     frame = _frame(grid, totals, settings, len(candles), candles.timeframe_ms)
     return SweepResult(
         frame, grid, settings, totals, sums, len(candles), candles.timeframe_ms, complete
+    )
+
+
+def joined_sweep(
+    candles: PairCandles,
+    grid: Grid,
+    settings: PairSettings,
+    parts: Sequence[tuple[Array, Array | None] | None],
+) -> SweepResult:
+    """One sweep made of its `Grid.axes`, swept elsewhere.
+
+    ``parts`` are ``totals`` and ``blocks`` of each axis; None: not done, and its rows are NaN.
+    """
+    empty = np.full((len(grid.thresholds()), col.N_TOTALS), math.nan)
+    totals = np.concatenate([empty if part is None else part[0] for part in parts])
+    sums = [part[1] for part in parts if part is not None and part[1] is not None]
+    complete = all(part is not None for part in parts)
+    blocks = np.concatenate(sums) if complete and len(sums) == len(parts) else None
+    frame = _frame(grid, totals, settings, len(candles), candles.timeframe_ms)
+    return SweepResult(
+        frame, grid, settings, totals, blocks, len(candles), candles.timeframe_ms, complete
     )
 
 

@@ -137,26 +137,50 @@ def walk_forward(
     BadInput, InsufficientData
         As the sweep; also where the windows do not fit into a train stretch.
     """
-    settings = replace(settings or PairSettings(), close_at_end=True)
     if figure not in FIGURES[:2]:
         raise BadInput(f"Folds select by sharpe or total_return, found {figure!r}.")
     spans = make_folds(len(candles), folds, mode, train_share)
+    more = (fine, (funding1, funding2), gaps)
+    totals = train_totals(
+        candles, grid, settings, spans, more=more, workers=workers, progress=progress,
+        cancelled=cancelled,
+    )  # fmt: skip
+    if totals is None:
+        return WalkForward(tuple(spans), pd.DataFrame(), None, len(grid), complete=False)
+    return trade_folds(candles, grid, settings, spans, totals, figure, more)
+
+
+def train_totals(
+    candles: PairCandles,
+    grid: Grid,
+    settings: PairSettings | None,
+    spans: Sequence[Fold],
+    *,
+    more: tuple[Any, Any, Any] = (None, (None, None), ()),
+    workers: int = 2,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Array | None:
+    """Totals of every combination on every train stretch, (folds, combinations, N_TOTALS).
+
+    Those of the `Grid.axes`, joined along the second axis, are those of the grid. None where it
+    was cancelled. ``more`` are finer candles, the two fundings and the gaps.
+    """
+    settings = replace(settings or PairSettings(), close_at_end=True)
     axes = list(itertools.product(grid.hedges, grid.z_windows))
     for plan, window in axes:
         check_windows(spans[0].test_begin - spans[0].train_begin, plan, window)
     rows = threshold_rows(grid, settings)
     per = len(rows)
-    totals = np.full((folds, len(grid), col.N_TOTALS), math.nan)
-    more = (fine, (funding1, funding2), gaps)
+    totals = np.full((len(spans), len(grid), col.N_TOTALS), math.nan)
     tasks = [
         _axis_task(
             candles, settings, plan, window, rows, spans, totals[:, s * per : (s + 1) * per], more
         )
         for s, (plan, window) in enumerate(axes)
     ]
-    if not run_tasks(tasks, folds * len(grid), workers, progress, cancelled):
-        return WalkForward(tuple(spans), pd.DataFrame(), None, len(grid), complete=False)
-    return _trade_folds(candles, grid, settings, spans, totals, figure, more)
+    done = run_tasks(tasks, len(spans) * len(grid), workers, progress, cancelled)
+    return totals if done else None
 
 
 def fold_line(candles: PairCandles, plan: HedgePlan, fold: Fold) -> HedgeLine:
@@ -209,15 +233,17 @@ def _axis_task(
     return work
 
 
-def _trade_folds(
+def trade_folds(
     candles: PairCandles,
     grid: Grid,
-    settings: PairSettings,
+    settings: PairSettings | None,
     spans: Sequence[Fold],
     totals: Array,
-    figure: str,
-    more: tuple[Any, Any, Any],
+    figure: str = "sharpe",
+    more: tuple[Any, Any, Any] = (None, (None, None), ()),
 ) -> WalkForward:
+    """Trade each fold's test stretch with the best of its train stretch; see `train_totals`."""
+    settings = replace(settings or PairSettings(), close_at_end=True)
     thresholds = grid.thresholds()
     axes = list(itertools.product(grid.hedges, grid.z_windows))
     first = spans[0].test_begin

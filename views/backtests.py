@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,44 +17,14 @@ from candles import timeframe_ms
 from charts import backtest as chart
 from charts.statistics import heat_map
 from charts.style import palette
-from config import Config
 from errors import PlatformError
 from storage.snapshot import Snapshot
+from trading.ask import BacktestAsk, settings_of
 from views import luck
 from views.text import number, percent
 
 Told = Callable[[float, str], None]
 _YEAR_MS = 365 * 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class BacktestAsk:
-    """The form's fields; kept with a saved run."""
-
-    y: str
-    x: str
-    timeframe: str
-    limit: int = 3000
-    entry_th: float = 2.0
-    exit_th: float = 0.0
-    z_window: int = 60
-    hedge: str = "rolling"
-    hedge_window: int = 240
-    fill: str = "next"
-    equity: float = 10_000.0
-    size_by: str = "percent"
-    amount: float = 1.0
-    leverage: float = 3.0
-    taker_bps: float = Config.TAKER_FEE_BPS
-    maker_bps: float = Config.MAKER_FEE_BPS
-    maker: bool = False
-    slippage_bps: float = Config.SLIPPAGE_BPS
-    funding_bps: float = 0.0
-    z_stop: float = 0.0
-    spread_stop_pct: float = 0.0
-    take_profit_pct: float = 0.0
-    max_holding: int = 0
-    cooldown: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +68,11 @@ def read_backtest_input(snapshot: Snapshot, ask: BacktestAsk, now_ms: int) -> Ba
             snapshot.coverage(ask.y, start, end),
             snapshot.coverage(ask.x, start, end),
         ),
-        rules=(_rules(instruments.get(ask.y)), _rules(instruments.get(ask.x))),
+        rules=(rules_of(instruments.get(ask.y)), rules_of(instruments.get(ask.x))),
     )
 
 
-def _rules(body: Any) -> Any:
+def rules_of(body: Any) -> Any:
     """Step size and minima of a symbol, as far as the exchange has told them."""
     from trading.sizing import SymbolRules
 
@@ -111,53 +80,6 @@ def _rules(body: Any) -> Any:
         return SymbolRules()
     names = {f: body[f] for f in SymbolRules.__dataclass_fields__ if body.get(f) is not None}
     return SymbolRules(**{k: float(v) for k, v in names.items()})
-
-
-def settings_of(ask: BacktestAsk, rules: tuple[Any, Any]) -> Any:
-    """The form as the backtest's settings.
-
-    Raises
-    ------
-    BadInput
-        A value is not allowed.
-    """
-    from trading.backtest import PairSettings
-    from trading.costs import Costs
-    from trading.signals import HedgePlan
-    from trading.sizing import Sizing
-    from trading.strategy import Rules
-
-    def stop(value: float, unit: float = 1.0) -> float:
-        return value * unit if value > 0 else math.inf
-
-    return PairSettings(
-        rules=Rules(
-            entry_th=ask.entry_th,
-            exit_th=ask.exit_th,
-            z_stop=stop(ask.z_stop),
-            spread_stop=stop(ask.spread_stop_pct, 0.01),
-            take_profit=stop(ask.take_profit_pct, 0.01),
-            max_holding=ask.max_holding,
-            cooldown=ask.cooldown,
-        ),
-        hedge=HedgePlan(method=ask.hedge, window=ask.hedge_window),  # type: ignore[arg-type]
-        z_window=ask.z_window,
-        costs=Costs(
-            maker_bps=ask.maker_bps,
-            taker_bps=ask.taker_bps,
-            maker=ask.maker,
-            slippage_bps=ask.slippage_bps,
-        ),
-        sizing=Sizing(
-            by=ask.size_by,  # type: ignore[arg-type]
-            amount=ask.amount,
-            leverage_limit=ask.leverage,
-            rules1=rules[0],
-            rules2=rules[1],
-        ),
-        fill=ask.fill,  # type: ignore[arg-type]
-        starting_equity=ask.equity,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,12 +217,13 @@ def _verdict(result: Any, trades: pd.DataFrame) -> str:
 
 def _uncertainty(result: Any, length_ms: int) -> tuple[tuple[str, str, str], ...]:
     """Bootstrap intervals, and the probability that the Sharpe ratio is above zero."""
+    from computing.runner import gathered
     from trading.bootstrap import bootstrap_intervals
     from trading.overfitting import probabilistic_sharpe
 
     rows: list[tuple[str, str, str]] = []
     try:
-        b = bootstrap_intervals(result.returns, _YEAR_MS / length_ms)
+        b = bootstrap_intervals(result.returns, _YEAR_MS / length_ms, run=gathered)
         how = f"Stationary bootstrap, {b.samples:,} samples, blocks of {b.block:.0f} candles."
         s, r = b.sharpe, b.total_return
         withheld = result.figures.sharpe.reason
@@ -334,43 +257,23 @@ class SweepView:
     facts: tuple[luck.Fact, ...] = ()
 
 
-def grid_of(ask: BacktestAsk) -> Any:
-    """Thresholds, windows and hedge plans around what the form says."""
-    from trading.optimize import Grid
-    from trading.signals import HedgePlan
-
-    windows = sorted({max(5, ask.z_window // 2), ask.z_window, ask.z_window * 2})
-    hedges = tuple(HedgePlan(method=m, window=ask.hedge_window) for m in ("rolling", "kalman"))
-    entries = tuple(float(v) for v in np.round(np.arange(0.8, 3.61, 0.2), 2))
-    exits = tuple(float(v) for v in np.round(np.arange(-0.6, 1.01, 0.2), 2))
-    return Grid(entries, exits, tuple(windows), hedges)
-
-
-def run_sweep(
-    ask: BacktestAsk, given: BacktestInput, told: Told, cancelled: Callable[[], bool]
+def sweep_view(
+    result: Any, given: Any, gaps: Any, version: int = 0, last_ms: int | None = None
 ) -> SweepView:
-    """Every combination, the plateau rather than the peak, deflated for the trials made."""
+    """A sweep for the page: the plateau rather than the peak, deflated for the trials made.
+
+    ``given`` are the candles that were swept.
+    """
     from trading.backtest import run_pair
-    from trading.optimize import sweep
 
-    settings = settings_of(ask, given.rules)
-
-    def progress(done: int, total: int) -> None:
-        told(0.9 * done / max(total, 1), f"{done:,} of {total:,} combinations")
-
-    result = sweep(
-        given.candles, grid_of(ask), settings, gaps=given.gaps,
-        blocks=luck.blocks_for(len(given.candles)), progress=progress, cancelled=cancelled,
-    )  # fmt: skip
-    told(0.95, "judging how much is luck")
     heat = result.heat_map("sharpe")
     plateau, peak = result.plateau("sharpe"), result.best("sharpe")
     sentences = [f"{result.trials:,} combinations were tried."]
     if not result.complete:
-        sentences.append("Cancelled: combinations not done stay empty.")
+        sentences.append("Not complete: combinations not done stay empty.")
     returns = None
     if plateau is not None and peak is not None:
-        returns = run_pair(given.candles, result.settings_of(plateau), gaps=given.gaps).returns
+        returns = run_pair(given, result.settings_of(plateau), gaps=gaps).returns
         sentences.append(
             f"Plateau: entry {plateau.entry_th:g}, exit {plateau.exit_th:g}, window "
             f"{plateau.z_window}, {plateau.hedge.label} (median Sharpe of its neighbourhood "
@@ -380,12 +283,7 @@ def run_sweep(
     facts, verdict = luck.luck_of(result, returns)
     sentences.append(verdict)
     return SweepView(
-        given.version,
-        given.last_ms,
-        _heat_figure(heat, plateau),
-        result.frame,
-        tuple(sentences),
-        facts,
+        version, last_ms, _heat_figure(heat, plateau), result.frame, tuple(sentences), facts
     )
 
 
@@ -425,24 +323,17 @@ class WalkView:
     sentences: tuple[str, ...]
 
 
-def run_walk_forward(
-    ask: BacktestAsk, given: BacktestInput, told: Told, cancelled: Callable[[], bool]
+def walk_view(
+    result: Any, times: Any, equity: float, version: int = 0, last_ms: int | None = None
 ) -> WalkView:
-    """Select on the train stretch of each fold, trade its test stretch."""
+    """A walk-forward for the page; ``times`` are the opens of the candles, epoch ms."""
     from trading.metrics import drawdown_curve
-    from trading.walk_forward import walk_forward
 
-    def progress(done: int, total: int) -> None:
-        told(0.95 * done / max(total, 1), f"{done:,} of {total:,} steps")
-
-    result = walk_forward(
-        given.candles, grid_of(ask), settings_of(ask, given.rules), gaps=given.gaps,
-        progress=progress, cancelled=cancelled,
-    )  # fmt: skip
-    out = result.out_of_sample
+    out = None if result is None else result.out_of_sample
     if out is None:
-        return WalkView(given.version, given.last_ms, None, result.choices, ("Cancelled.",))
-    frame, times = out.equity, given.candles.time_ms
+        sentence = "Not complete: it takes every combination to choose."
+        return WalkView(version, last_ms, None, pd.DataFrame(), (sentence,))
+    frame = out.equity
     pair = frame["pair"].to_numpy(dtype=float)
     last = len(times) - 1
     folds = [
@@ -452,17 +343,17 @@ def run_walk_forward(
     figure = chart.equity_and_drawdown(
         np.asarray(frame.index.as_unit("ms").asi8, dtype=np.int64),
         pair,
-        np.asarray(drawdown_curve(pair, ask.equity)),
+        np.asarray(drawdown_curve(pair, equity)),
         palette(False),
-        starting_equity=ask.equity,
+        starting_equity=equity,
         folds=folds,
     )
     sentences = (
         f"{len(result.folds)} folds, {result.trials:,} combinations each: out-of-sample return "
-        f"{percent(pair[-1] / ask.equity - 1)}.",
+        f"{percent(pair[-1] / equity - 1)}.",
         f"Efficiency, Sharpe out of sample over that of the train: {number(result.efficiency)}.",
     )
-    return WalkView(given.version, given.last_ms, figure, result.choices, sentences)
+    return WalkView(version, last_ms, figure, result.choices, sentences)
 
 
 # -- audit, kept runs, report ----------------------------------------------------------------

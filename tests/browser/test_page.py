@@ -8,7 +8,7 @@ import pytest
 
 TABS = [
     "Dashboard", "OHLC Charts", "Pair Analytics", "Scanner", "Backtest", "Statistics", "Portfolio",
-    "Alerts", "Data", "Health",
+    "Alerts", "Jobs", "Data", "Health",
 ]  # fmt: skip
 
 
