@@ -18,7 +18,7 @@ from typing import Any
 
 from config import Config
 from errors import DatabaseError, ReadOnlyDatabase
-from storage import candle_store, gap_ledger, lease, state_store, tick_store
+from storage import address, candle_store, gap_ledger, lease, state_store, tick_store
 from storage.candle_cache import CandleCache
 from storage.engine import RETENTION_STEP_MS, Engine, Sizes
 from storage.gap_ledger import Gap
@@ -139,7 +139,7 @@ class Database:
         con = self._begin_read()
         try:
             with self._engine.translated():
-                yield Snapshot(con, self._candles)
+                yield Snapshot(con, self._candles, self._engine.now_ms)
         finally:
             self._end_read(con)
 
@@ -321,13 +321,14 @@ class Database:
     def put(self, topic: str, key: str, body: Any) -> None:
         """Store a small fact as JSON."""
         with self.transaction() as con:
-            state_store.put(con, topic, key, body, _now_ms())
+            state_store.put(con, topic, key, body, self._engine.now_ms(con))
 
     def put_all(self, topic: str, facts: Mapping[str, Any]) -> None:
         """Store several facts of one topic in one transaction."""
         with self.transaction() as con:
+            now_ms = self._engine.now_ms(con)
             for key, body in facts.items():
-                state_store.put(con, topic, key, body, _now_ms())
+                state_store.put(con, topic, key, body, now_ms)
 
     def drop(self, topic: str, key: str) -> None:
         """Forget a fact."""
@@ -337,12 +338,12 @@ class Database:
     def ask(self, kind: str, body: Any) -> int:
         """Leave a command for the holder of the lease; returns its number."""
         with self.transaction() as con:
-            return state_store.ask(con, kind, body, _now_ms())
+            return state_store.ask(con, kind, body, self._engine.now_ms(con))
 
     def answer(self, command_id: int, result: Any) -> None:
         """Answer a command."""
         with self.transaction() as con:
-            state_store.answer(con, command_id, result, _now_ms())
+            state_store.answer(con, command_id, result, self._engine.now_ms(con))
 
     # -- what there is -----------------------------------------------------------------------
 
@@ -356,11 +357,25 @@ class Database:
             self._end_read(con)
 
 
+def place_of(source: str) -> Path | str:
+    """Where the data of ``live``, ``demo`` or ``replay`` are, by the settings.
+
+    Simulated data never share a place with the live market: they have a file beside its file, or
+    a schema of their own in its database.
+    """
+    if not Config.DATABASE_URL:
+        live = Path(Config.DB_PATH)
+        return live if source == "live" else live.with_name(f"{live.stem}_{source}{live.suffix}")
+    if source == "live":
+        return Config.DATABASE_URL
+    return address.beside(Config.DATABASE_URL, source)
+
+
 def engine_of(place: str | os.PathLike[str] | None) -> Engine:
     """The engine for a file or an address; None takes the settings."""
     if place is None:
         place = Config.DATABASE_URL or Config.DB_PATH
-    if not str(place).startswith(("postgresql:", "postgres:")):
+    if not address.is_address(place):
         return SqliteEngine(Path(place))
     try:
         from storage.postgres_engine import PostgresEngine

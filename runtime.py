@@ -16,12 +16,11 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config
-from database import Database
-from errors import BadInput, DatabaseError, PlatformError
+from database import Database, place_of
+from errors import BadInput, DatabaseBusy, DatabaseError, PlatformError
 from retention import Retention
 from storage.lease import EXPIRY_MS
 from ticks import clean_symbols
@@ -80,12 +79,6 @@ class FeedStatus:
     error: str | None = None
 
 
-def source_path(source: str) -> Path:
-    """The database file of a source: simulated data never shares one with the live market."""
-    live = Path(Config.DB_PATH)
-    return live if source == "live" else live.with_name(f"{live.stem}_{source}{live.suffix}")
-
-
 class Runtime:
     """One source at a time, its database, and the collector if this process holds the lease.
 
@@ -99,6 +92,7 @@ class Runtime:
         self._source = Config.DATA_SOURCE
         self._database: Database | None = None
         self._error: str | None = None
+        self._open_again_s = float("inf")
         self._exchange: Exchange | None = None
         self._collector: BatchTickCollector | None = None
         self._desk: Desk | None = None
@@ -139,10 +133,14 @@ class Runtime:
 
     def _open(self, source: str) -> None:
         self._source, self._error = source, None
+        self._open_again_s = float("inf")
         try:
-            self._database = Database(source_path(source))
+            self._database = Database(place_of(source))
         except DatabaseError as error:
             self._error = str(error)
+            if isinstance(error, DatabaseBusy):
+                # A server that does not answer now may do so later; a wrong file stays wrong.
+                self._open_again_s = time.monotonic() + _RENEW_S
             log.error("%s", error)
 
     def _close(self) -> None:
@@ -398,6 +396,9 @@ class Runtime:
 
     def status(self) -> FeedStatus:
         """The feed's state, of this process or of whoever holds the lease."""
+        if self._database is None and time.monotonic() > self._open_again_s:
+            with self._lock:
+                self._open(self._source)
         collector, database = self._collector, self._database
         if collector is not None:
             return self._status_of(self._account(collector), running=True, role="holder")
@@ -407,9 +408,9 @@ class Runtime:
             with database.snapshot() as snapshot:
                 held = snapshot.lease(LEASE)
                 stored = snapshot.get("health", LEASE)
+                now = snapshot.now_ms()
         except DatabaseError as error:
             return self._idle("holder", str(error), error=str(error))
-        now = _wall_ms()
         elsewhere = held is not None and held.holder != self.holder
         if held is None or not elsewhere or now - held.beat_ms > EXPIRY_MS:
             return self._idle("holder", "Press Start to collect.")
@@ -451,9 +452,13 @@ class Runtime:
         """Symbols that can be chosen: those the exchange listed, and those with stored candles."""
         if self._database is None:
             return list(Config.DEFAULT_SYMBOLS)
-        with self._database.snapshot() as snapshot:
-            listed = snapshot.all_of("instrument")
-            stored = snapshot.candle_symbols()
+        try:
+            with self._database.snapshot() as snapshot:
+                listed = snapshot.all_of("instrument")
+                stored = snapshot.candle_symbols()
+        except DatabaseBusy as error:
+            log.warning("%s", error)
+            return list(Config.DEFAULT_SYMBOLS)
         return list(dict.fromkeys([*Config.DEFAULT_SYMBOLS, *stored, *sorted(listed)]))
 
     def load_settings(self) -> dict[str, Any]:

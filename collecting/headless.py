@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from config import Config
-from database import Database
+from database import Database, place_of
 from errors import PlatformError
 from ticks import iso_utc
 
@@ -99,15 +99,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def print_status(source: str) -> int:
     """Print what the holder of the feed last reported; 0 where it is alive, 1 where not."""
-    from runtime import LEASE, source_path
+    from runtime import LEASE
 
-    with Database(source_path(source), read_only=True) as database, database.snapshot() as snapshot:
-        stored = snapshot.get("health", LEASE)
+    with Database(place_of(source), read_only=True) as database, database.snapshot() as snapshot:
+        stored, now_ms = snapshot.get("health", LEASE), snapshot.now_ms()
     if stored is None:
         print('state=stopped sentence="Nothing has collected into this database yet."')
         return 1
     health, at_ms = stored
-    age_ms = time.time_ns() // 1_000_000 - at_ms
+    age_ms = now_ms - at_ms
     print(status_line(health) + f" age_s={age_ms / 1000:.0f}")
     return 0 if age_ms < _FRESH_MS and health.get("state") != "stopped" else 1
 

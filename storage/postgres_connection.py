@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import conninfo, errors, pq
@@ -18,8 +17,8 @@ from psycopg.types.bool import BoolDumper
 from psycopg.types.numeric import FloatBinaryDumper
 
 from errors import DatabaseBusy, DatabaseError, NotADatabase, ReadOnlyDatabase
+from storage.address import DEFAULT_SCHEMA, without_schema
 
-SCHEMES = ("postgresql", "postgres")
 # A server that has gone without a word is noticed within these seconds.
 _PATIENCE = {
     "connect_timeout": 5,
@@ -53,13 +52,8 @@ def parse_address(url: str) -> Address:
         It is not such an address. The text shows no password.
     """
     try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-        schema = dict(query).get("schema", "public")
-        rest = urlencode([(k, v) for k, v in query if k != "schema"])
-        parameters: dict[str, Any] = dict(
-            conninfo.conninfo_to_dict(urlunsplit(parts._replace(query=rest)))
-        )
+        bare, schema = without_schema(url)
+        parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(bare))
     except (ValueError, psycopg.Error):
         raise NotADatabase(
             "DATABASE_URL is not an address that PostgreSQL's library understands; it looks like "
@@ -69,7 +63,7 @@ def parse_address(url: str) -> Address:
         raise NotADatabase(f"{schema!r} cannot be the name of a schema in PostgreSQL.")
     host, port = parameters.get("host", "localhost"), parameters.get("port", 5432)
     user = f"{parameters['user']}@" if "user" in parameters else ""
-    suffix = "" if schema == "public" else f"?schema={schema}"
+    suffix = "" if schema == DEFAULT_SCHEMA else f"?schema={schema}"
     name = f"postgresql://{user}{host}:{port}/{parameters.get('dbname', '')}{suffix}"
     return Address(parameters, schema, name)
 

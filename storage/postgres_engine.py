@@ -33,6 +33,8 @@ _DROP_TIMEOUT_MS = 500
 # How long a lost commit is asked after.
 _DOUBT_S = 8.0
 _DOUBT_PAUSE_S = 0.2
+# Asking the files of every day for their sizes is not for every refresh of a page.
+_SIZES_S = 10.0
 # A wait for news looks up so often, so that it can be ended.
 _LISTEN_S = 0.5
 
@@ -48,6 +50,8 @@ class PostgresEngine:
         self._channel = f"ticks_{digest.hexdigest()}"
         self._own_writes = 0
         self._write_id = ""
+        self._sizes: Sizes | None = None
+        self._sizes_until_s = 0.0
         self._listener: Connection | None = None
         self._listening = threading.Lock()
         self._closed = threading.Event()
@@ -245,12 +249,16 @@ class PostgresEngine:
         """The server's own business."""
 
     def sizes(self, con: Connection) -> Sizes:
-        """Bytes of the tables and indexes of the schema."""
+        """Bytes of the tables and indexes of the schema, as they were some seconds ago at most."""
+        if self._sizes is not None and time.monotonic() < self._sizes_until_s:
+            return self._sizes
         row = con.execute(
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
             "WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
         ).fetchone()
-        return Sizes(row[0], None)  # type: ignore[index]
+        self._sizes = Sizes(row[0], None)  # type: ignore[index]
+        self._sizes_until_s = time.monotonic() + _SIZES_S
+        return self._sizes
 
     # -- news --------------------------------------------------------------------------------
 

@@ -36,8 +36,8 @@ class SymbolSummary:
 class Snapshot:
     """Reads of one moment; made by `database.Database.snapshot`."""
 
-    def __init__(self, con: Any, cache: CandleCache) -> None:
-        self._con, self._cache = con, cache
+    def __init__(self, con: Any, cache: CandleCache, clock: Callable[[Any], int]) -> None:
+        self._con, self._cache, self._clock = con, cache, clock
         self.version: int = con.execute(
             "SELECT value FROM meta WHERE key = 'data_version'"
         ).fetchone()[0]
@@ -221,6 +221,10 @@ class Snapshot:
     def coverage(self, symbol: str, start_ms: int, end_ms: int) -> float | None:
         """The share of a window that the stored ticks cover; None where there are none."""
         return gap_ledger.coverage(self._con, symbol, start_ms, end_ms)
+
+    def now_ms(self) -> int:
+        """The clock that leases and facts go by: the server's, or this machine's with a file."""
+        return self._clock(self._con)
 
     def lease(self, name: str) -> Lease | None:
         """Who holds the lease, as last written."""

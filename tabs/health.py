@@ -25,13 +25,14 @@ def render(ctx: Context) -> None:
 
 
 def _feed(ctx: Context) -> None:
-    sizes = ctx.database.sizes()
     report = ctx.status.health
-    view = ctx.view("health", lambda snapshot: read_health(snapshot, report, *sizes))
     st.markdown(f"##### {widgets.escaped(ctx.status.sentence or 'Not collecting.')}")
     trouble = report.get("trouble")
     if trouble:
-        st.warning(widgets.escaped(f"Ticks wait in memory: {trouble}"))
+        waiting = (report.get("queue") or {}).get("depth", 0)
+        st.warning(widgets.escaped(f"{waiting:,} ticks wait in memory: {trouble}"))
+    sizes = ctx.database.sizes()
+    view = ctx.view("health", lambda snapshot: read_health(snapshot, report, *sizes))
     with st.container(horizontal=True, gap="small", key="health-facts"):
         for label, value, explained in view.facts:
             st.metric(label, value, help=explained, border=True, width=164)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from database import Database
+from errors import DatabaseError
 from live import cards
 from runtime import FeedStatus
 from storage import alert_store
@@ -80,8 +81,15 @@ def status_part(database: Database | None, status: FeedStatus) -> dict[str, Any]
     if status.sentence:
         items.append(cards.line((status.sentence, "muted"), small=True))
     if database is not None:
-        data, log = database.sizes()
-        beside = "" if log is None else f" + {file_size(log)} log"
-        text = f"Database {file_size(data)}{beside}"
+        text = _room(database)
         items.append(cards.line((text, "muted"), small=True))
     return cards.row([cards.card(*items)])
+
+
+def _room(database: Database) -> str:
+    try:
+        data, log = database.sizes()
+    except DatabaseError:
+        return "Database: no answer"
+    beside = "" if log is None else f" + {file_size(log)} log"
+    return f"Database {file_size(data)}{beside}"

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit_autorefresh import st_autorefresh
 
 from config import Config
-from errors import PlatformError
+from errors import DatabaseError, PlatformError
 from live.feed import name_of
 from live.host import beat, still_cards
 from runtime import Runtime, get_runtime
@@ -175,6 +175,8 @@ def _live(status_place: Any) -> None:
     try:
         if _page(runtime, status_place):
             interval_ms *= _RESTS
+    except DatabaseError as problem:
+        st.error(widgets.escaped(str(problem)), icon=":material/database_off:")
     finally:
         # Whatever a panel does, the heart goes on beating.
         with st.container(key="heartbeat"):
@@ -249,7 +251,10 @@ def _header(ctx: Context) -> bool:
         st.badge("Binance USD-M futures", icon=":material/public:", color="blue")
     colour, word = _STATES.get(status.state, ("gray", status.state))
     st.badge(word, icon=":material/sensors:", color=colour)  # type: ignore[arg-type]
-    alert_notices.show(ctx)
+    try:
+        alert_notices.show(ctx)
+    except DatabaseError:
+        st.badge("database does not answer", icon=":material/database_off:", color="red")
     version, last_ms = getattr(ctx.shown, "version", None), getattr(ctx.shown, "last_ms", None)
     if version is None or last_ms is None:
         return True

@@ -9,8 +9,9 @@ import pytest
 
 import runtime as runtime_module
 from config import Config
+from database import place_of
 from errors import BadInput, DatabaseError
-from runtime import Runtime, source_path
+from runtime import Runtime
 from storage import lease
 
 
@@ -49,9 +50,9 @@ def stored(one: Runtime, symbol: str = "btcusdt") -> int:
 
 
 def test_simulated_data_has_files_of_its_own():
-    paths = {source_path(source) for source in runtime_module.SOURCES}
+    paths = {place_of(source) for source in runtime_module.SOURCES}
     assert len(paths) == 3
-    assert str(source_path("live")) == Config.DB_PATH
+    assert str(place_of("live")) == Config.DB_PATH
 
 
 def test_the_demo_market_fills_candles_of_two_symbols_within_seconds(desk):
@@ -158,7 +159,7 @@ def test_switching_stops_the_old_source(desk):
 
 
 def test_an_unusable_file_is_a_sentence_and_untouched(desk, tmp_path):
-    wrong = source_path("demo")
+    wrong = place_of("demo")
     wrong.write_bytes(b"this is a letter, not a database")
     one = desk()
     assert one.database is None
