@@ -239,6 +239,7 @@ class PostgresEngine:
         """Drop every day and empty the tables of market data."""
         for day in postgres_schema.days(con):
             con.execute(f"DROP TABLE {postgres_schema.partition_of(day)}")
+        self._sizes = None
         con.execute("TRUNCATE ohlc_data, gaps, symbols, imported")
 
     def give_space_back(self, con: Connection, pages: int) -> int:

@@ -11,8 +11,8 @@ import pytest
 # A test names its database; none may write into the one that the settings name.
 os.environ.pop("DATABASE_URL", None)
 
-from database import Database  # noqa: E402
-from tests.postgres_server import PostgresServer, programs  # noqa: E402
+from database import Database
+from tests.postgres_server import PostgresServer, programs
 
 Place = str | Path
 ENGINES = ("sqlite", "postgresql")
