@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,7 +100,8 @@ def _named(data: list[Trace]) -> list[Trace]:
     for trace in data:
         name = f"{trace.get('yaxis', 'y')} {trace['name']}"
         seen[name] = seen.get(name, 0) + 1
-        trace["uid"] = f"{name} {seen[name]}"
+        # Plotly makes a CSS class of it, so it holds no sign of the name itself.
+        trace["uid"] = f"{zlib.crc32(f'{name} {seen[name]}'.encode()):08x}"
         group = trace.get("legendgroup")
         if group and trace["showlegend"]:
             trace["showlegend"] = group not in groups

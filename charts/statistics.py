@@ -12,7 +12,8 @@ from charts.pair import line
 from charts.style import MUTED, Figure, Palette, level, plain, single
 
 Floats = NDArray[np.float64]
-_DIVERGING = [[0.0, "#f0a23a"], [0.5, "#141b2c"], [1.0, "#6c8cff"]]
+# Ends dark enough for white figures on them, in both themes.
+_DIVERGING = [[0.0, "#8f5400"], [0.5, "#141b2c"], [1.0, "#4259c9"]]
 
 
 def distribution(

@@ -23,11 +23,30 @@ export function loadPlotly(url) {
 const offset = (ms) => -new Date(ms).getTimezoneOffset() * MINUTE;
 const drawnAs = (ms) => ms - offset(ms - offset(ms));
 
-function unpack(part) {
+// Figures come in the colours of the dark theme; on a light ground each has one of its own that can
+// be told from white.
+const ON_LIGHT = {
+  "#8b96ad": "#566179", "#ffffff": "#161c2b", "#141b2c": "#f2f4fa", "#33415f": "#c3cbe0",
+  "#6c8cff": "#3a55cf", "#f0a23a": "#b86a00", "#2ebd9b": "#0f8f70", "#f4586c": "#d1304a",
+  "#d57bff": "#9a35d0", "#4fc3f7": "#0b7fb8", "#c0ca33": "#75800a", "#ff8a65": "#c9502a",
+  "#56b4e9": "#1f7fbf", "#e69f00": "#b87400", "#009e73": "#00805d", "#cc79a7": "#a84d80",
+  "#f0e442": "#8f8500", "#0072b2": "#0072b2", "#d55e00": "#d55e00", "#bbbbbb": "#6b6b6b",
+};
+
+export function isLight(mount) {
+  const ground = getComputedStyle(mount).getPropertyValue("--st-background-color").trim();
+  const parts = ground.startsWith("#")
+    ? ground.slice(1).match(/../g).map((part) => parseInt(part, 16))
+    : (ground.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
+  return 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] > 140;
+}
+
+function unpack(part, light) {
   const local = part.fields.zone === "local";
   const columns = part.columns.map(({ time, values }) => (time && !local ? values.map(drawnAs) : values));
   const walk = (node) => {
     if (Array.isArray(node)) return node.map(walk);
+    if (typeof node === "string") return light ? (ON_LIGHT[node] ?? node) : node;
     if (node === null || typeof node !== "object") return node;
     if ("$" in node) return columns[node.$];
     return painted(Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v)])));
@@ -60,7 +79,8 @@ function themed(layout, mount) {
     bordercolor: read("--st-border-color", "#232c42"),
     font: { color: text, size: 12 },
   };
-  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: "#8b96ad", activecolor: text };
+  const muted = isLight(mount) ? ON_LIGHT["#8b96ad"] : "#8b96ad";
+  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: text };
 }
 
 // The vertical axes fit what is visible of their traces, unless the user has set them.
@@ -131,7 +151,7 @@ class Chart {
   }
 
   draw() {
-    const { data, layout } = unpack(this.part);
+    const { data, layout } = unpack(this.part, isLight(this.mount));
     const narrow = this.mount.clientWidth < 480;
     themed(layout, this.mount);
     layout.height = this.message.height;

@@ -80,6 +80,14 @@ _CSS = """
   height: 0; overflow: hidden; margin-top: -1rem;
 }
 [data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
+/* Text of at least 4.5 to 1 against its ground, in both themes. */
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * { opacity: 1; }
+[data-testid="stCaptionContainer"] { color: color-mix(in srgb, currentColor 78%, transparent); }
+[data-testid="stCaptionContainer"] p { opacity: 1 !important; color: inherit; }
+button[kind^="primary"]:not([disabled]), [data-tag] {
+  background-color: #4a66d9 !important; border-color: #4a66d9 !important; color: #fff !important;
+}
+button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
 .live-chart { width: 100%; min-width: 0; }
 .live-clock {
   position: absolute; z-index: 5; pointer-events: none; white-space: nowrap;
@@ -138,7 +146,8 @@ _CSS = """
 # Old data are greyed; the badge beside says since when.
 _STALE = """
 <style>
-.live-chart, .spark, [data-testid="stMetricValue"] { opacity: 0.55; filter: grayscale(0.6); }
+.live-chart, .spark { opacity: 0.55; filter: grayscale(0.6); }
+[data-testid="stMetricValue"] { opacity: 0.75; filter: grayscale(1); }
 </style>
 """
 

@@ -178,10 +178,9 @@ def visit(browser: Any) -> Iterator[Callable[..., Visit]]:
     """Opens pages; at the end of the test none may have erred or asked for anything outside."""
     contexts, visits = [], []
 
-    def opened(server: Server, width: int = 1440, height: int = 1000) -> Visit:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, timezone_id="Europe/Berlin"
-        )
+    def opened(server: Server, width: int = 1440, height: int = 1000, **more: Any) -> Visit:
+        settings = {"timezone_id": "Europe/Berlin", "color_scheme": "dark"} | more
+        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(60_000)

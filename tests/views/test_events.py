@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,7 @@ def test_a_trace_keeps_its_name_when_marks_come_and_a_group_is_in_the_legend_onc
     before = panels(shown(), USUAL)
     after = panels(shown(Mark(BEGIN, 100.0, "b", 1)), USUAL)
     assert uids(before) < uids(after)
+    assert all(re.fullmatch("[0-9a-f]+", uid) for uid in uids(after)), "Plotly makes a class of it"
     in_legend = [t["name"] for t in after["data"] if t["showlegend"]]
     assert in_legend == ["Bought (paper)"]
     percent = {s: np.zeros(5) for s in ("btcusdt", "ethusdt")}
