@@ -268,6 +268,16 @@ class Analytics:
         return breaks.chow_over_time(price1, price2, trim, draws, seed)
 
     @staticmethod
+    def break_date_interval(
+        price1: Any, price2: Any, found: ChowResult, confidence: float = 0.95
+    ) -> tuple[Any, Any]:
+        """First and last candle between which the break lies; see
+        :func:`quant.breaks.break_date_interval`."""
+        from quant import breaks
+
+        return breaks.break_date_interval(price1, price2, found, confidence)
+
+    @staticmethod
     def granger_causality(
         price1: Any,
         price2: Any,

@@ -223,3 +223,66 @@ def _persistence(residual: Array) -> tuple[float, Array]:
     shocks = after - rho * before
     corrected = (n * rho + 2.0) / (n - 4.0)
     return min(max(corrected, -0.99), 1.0 - 2.0 / n), shocks - shocks.mean()
+
+
+def break_date_interval(
+    price1: Any,
+    price2: Any,
+    found: ChowResult,
+    confidence: float = 0.95,
+    draws: int = 199,
+    seed: int = 0,
+) -> tuple[Any, Any]:
+    """First and last candle between which the break lies, by a bootstrap under the break found.
+
+    Samples are made with both fitted lines, the break where it was found and an AR(1) spread of
+    the fitted persistence with resampled shocks; how far the largest F then lies from the break
+    is taken for how far it lies now.
+
+    Parameters
+    ----------
+    price1, price2 : Series or array
+        As given to :func:`chow_over_time`.
+    found : ChowResult
+        What that found.
+    confidence : float
+        Coverage, below 1. It is that of one break, given that there was one.
+    draws : int
+        At least 99.
+
+    Returns
+    -------
+    (first, last)
+        Labels of the joined index, both inclusive.
+
+    References
+    ----------
+    Bai, J. (1997). Estimation of a change point in multiple regression models. Review of Economics
+    and Statistics 79(4), for the asymptotic interval that the bootstrap stands in for.
+    """
+    from kernels.breaks import ar1_path, chow_path
+
+    if draws < 99 or not 0.5 <= confidence < 1.0:
+        raise BadInput(
+            f"An interval takes 99 draws and a confidence of 0.5 to below 1, found {draws} and "
+            f"{confidence}."
+        )
+    pair = align_pair(price1, price2, "the break's interval", MIN_ROWS)
+    n, x = len(pair.y), pair.x - pair.x.mean()
+    position = int(pair.index.get_loc(found.break_at))
+    first = int(pair.index.get_loc(found.path.index[0]))
+    last = first + len(found.path)
+    parts = (np.s_[:position], np.s_[position:])
+    fitted = np.concatenate([np.polyval(np.polyfit(x[p], pair.y[p], 1), x[p]) for p in parts])
+    rho, shocks = _persistence(pair.y - fitted)
+    path, spread, errors = np.empty(last - first), np.empty(n), np.empty(draws)
+    rng = np.random.default_rng(seed)
+    for draw in range(draws):
+        ar1_path(rho, rng.choice(shocks, n), spread)
+        y = fitted + spread
+        chow_path(y - y.mean(), x, first, last, path)
+        errors[draw] = first + int(np.argmax(path)) - position
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(errors, (tail, 1.0 - tail))
+    ends = (math.floor(position - high), math.ceil(position - low))
+    return tuple(pair.index[min(max(end, 0), n - 1)] for end in ends)

@@ -11,7 +11,7 @@ from statsmodels.api import OLS, add_constant
 from statsmodels.stats.diagnostic import breaks_cusumolsresid
 
 from errors import BadInput, InsufficientData
-from quant.breaks import chow_over_time, cusum_test
+from quant.breaks import break_date_interval, chow_over_time, cusum_test
 
 
 def pair(n: int, seed: int, rho: float = 0.9, change: float = 0.0):
@@ -96,3 +96,33 @@ def test_unusable_input_is_refused_with_a_sentence() -> None:
         chow_over_time(y, x, draws=5)
     with pytest.raises(BadInput, match="constant"):
         cusum_test(np.ones(80))
+
+
+def broken(seed, n=400, at=220, rho=0.8):
+    rng = np.random.default_rng(seed)
+    x = 100 + np.cumsum(rng.normal(0, 1, n))
+    noise = np.zeros(n)
+    for t in range(1, n):
+        noise[t] = rho * noise[t - 1] + rng.normal(0, 0.5)
+    ratio = np.where(np.arange(n) < at, 2.0, 2.6)
+    return pd.Series(ratio * (x - x[at]) + noise), pd.Series(x)
+
+
+def test_the_break_lies_within_its_interval_about_as_often_as_is_claimed():
+    held = 0
+    for seed in range(40):
+        y, x = broken(seed)
+        found = chow_over_time(y, x, draws=99)
+        low, high = break_date_interval(y, x, found, 0.9)
+        assert low <= high
+        held += low <= 220 <= high
+    # 36 expected; fewer than 30 or more than 40 would happen once in two hundred times.
+    assert 30 <= held <= 40
+
+
+def test_an_interval_takes_enough_draws_and_a_confidence():
+    y, x = broken(0)
+    found = chow_over_time(y, x, draws=99)
+    for wrong in ({"draws": 10}, {"confidence": 1.0}):
+        with pytest.raises(BadInput, match="99 draws"):
+            break_date_interval(y, x, found, **wrong)
