@@ -36,7 +36,7 @@ export function draw(mount, { values, height, colour, alt }) {
   spark.svg.setAttribute("height", height);
   spark.svg.setAttribute("aria-label", alt);
   // The colours are the dark theme's; on a light ground they are drawn darker.
-  const ground = getComputedStyle(parentElement).getPropertyValue("--st-background-color");
+  const ground = getComputedStyle(mount).getPropertyValue("--st-background-color");
   spark.svg.style.filter = /^\s*#[c-f]/i.test(ground) ? "brightness(0.74) saturate(1.25)" : "";
   spark.svg.dataset.lastY = values[values.length - 1];
   spark.line.setAttribute("d", path);
