@@ -135,8 +135,10 @@ class Cost:
 
 def one_session(server: Served, session: Session, refreshes: int) -> Cost:
     """What a refresh costs, once a second as in use, after warming up."""
-    for _ in range(25):  # what is compiled or loaded on the way is there by then
-        session.refresh()
+    deadline, quiet = time.monotonic() + 150, 0
+    while quiet < 8 and time.monotonic() < deadline:
+        session.run()
+        quiet += session.complete
         time.sleep(1.0)
     cpu, sizes, walls = server.cpu_s(), [], []
     for _ in range(refreshes):

@@ -23,6 +23,7 @@ class RunningSession:
         self.fragment = self.heartbeat = ""
         self.beat: dict[str, object] = {}
         self.have = 0
+        self.kinds: set[str] = set()
         self.ticks = 0
         self.socket = websocket.create_connection(
             f"ws://127.0.0.1:{port}/_stcore/stream",
@@ -31,6 +32,11 @@ class RunningSession:
             timeout=60,
         )
         self.run(whole=True)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the page shows all it has: on ours the table of tests comes last."""
+        return bool(self.kinds & {"arrow_data_frame", "plotly_chart"})
 
     def refresh(self) -> tuple[float, int]:
         """(seconds, bytes received) of one refresh."""
@@ -65,6 +71,7 @@ class RunningSession:
             self.fragment = answer.delta.fragment_id
         element = answer.delta.new_element
         kind = element.WhichOneof("type")
+        self.kinds.add(kind or "")
         if kind == "component_instance":
             self.heartbeat = element.component_instance.id
         elif kind == "bidi_component":
