@@ -189,6 +189,8 @@ SETTINGS: tuple[Setting, ...] = (
                    "minutes of past trades fetched on Start (Binance keeps 48 hours)"),
     _whole_setting("DATA_RETENTION_HOURS", "DATA_RETENTION_HOURS", "168", 1, 87_600,
                    "ticks older than this are deleted; candles stay"),
+    Setting("ARCHIVE_PATH", "ARCHIVE_PATH", "", _text, "a folder, or nothing",
+            "where whole days of ticks are kept as Parquet before they are deleted"),
     _bps_setting("MAKER_FEE_BPS", "2", "fee of a resting order, basis points of notional"),
     _bps_setting("TAKER_FEE_BPS", "5", "fee of a crossing order, basis points of notional"),
     _bps_setting("SLIPPAGE_BPS", "1", "slippage of a crossing order, basis points of price"),
@@ -264,6 +266,7 @@ class Config:
     REPLAY_SPEED: float
     BACKFILL_MINUTES: int
     DATA_RETENTION_HOURS: int
+    ARCHIVE_PATH: str
     MAKER_FEE_BPS: float
     TAKER_FEE_BPS: float
     SLIPPAGE_BPS: float

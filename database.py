@@ -71,6 +71,11 @@ class Database:
         return self._engine.name
 
     @property
+    def engine(self) -> Engine:
+        """What is done differently on SQLite and on PostgreSQL; for the tools of this package."""
+        return self._engine
+
+    @property
     def path(self) -> Path:
         """The SQLite file.
 
@@ -389,3 +394,9 @@ def engine_of(place: str | os.PathLike[str] | None) -> Engine:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    from storage.command_line import main
+
+    raise SystemExit(main())

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from database import Database
 from errors import DatabaseError
+from storage.archive import archive_days, day_start_ms
 
 log = logging.getLogger(__name__)
 
-_HOUR_MS = 3_600_000
 # One step holds the writer's lock for some tens of milliseconds, and then lets others in.
 _STEP_TICKS = 2_000
 _STEP_PAGES = 200
@@ -43,12 +44,21 @@ class Retention:
         From the end of one run of the thread to the next.
     pause_s : float
         Left to other writers after each step.
+    archive : Path or None
+        Folder in which whole days are kept as Parquet before they are deleted; only whole days
+        are deleted then.
     """
 
     def __init__(
-        self, db: Database, hours: int, *, interval_s: float = 600.0, pause_s: float = _PAUSE_S
+        self,
+        db: Database,
+        hours: int,
+        *,
+        interval_s: float = 600.0,
+        pause_s: float = _PAUSE_S,
+        archive: Path | None = None,
     ) -> None:
-        self._db, self._hours = db, hours
+        self._db, self._hours, self._archive = db, hours, archive
         self._interval_s, self._pause_s = interval_s, pause_s
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -59,10 +69,15 @@ class Retention:
 
         Raises
         ------
-        DatabaseBusy, ReadOnlyDatabase
-            What was deleted until then stays deleted; the next run goes on.
+        DatabaseError
+            A day could not be archived, and nothing of it was deleted; or the database cannot be
+            written. What was deleted until then stays deleted; the next run goes on.
         """
-        before_ms = now_ms - self._hours * _HOUR_MS
+        before_ms = self._db.retention_cut(now_ms, self._hours)
+        if self._archive is not None:
+            before_ms = day_start_ms(before_ms)
+            for day in archive_days(self._db, before_ms, self._archive):
+                log.info("%d ticks of %s are kept in %s", day.ticks, day.day, day.path)
         deleted = 0
         while not self._stop.is_set():
             step = self._db.prune(before_ms, limit=_STEP_TICKS)

@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config
@@ -210,7 +211,10 @@ class Runtime:
                 options |= {"stream": exchange.market.kind, "backfill_minutes": 0}
         self._collector = BatchTickCollector(database, clock=self.now_ms, **options)
         if self._source != "replay":  # a recording is old by its own clock
-            self._retention = Retention(database, Config.DATA_RETENTION_HOURS)
+            archive = Path(Config.ARCHIVE_PATH) if Config.ARCHIVE_PATH else None
+            if archive is not None and self._source != "live":
+                archive /= self._source
+            self._retention = Retention(database, Config.DATA_RETENTION_HOURS, archive=archive)
             self._retention.start(self.now_ms)
         rest = BinanceRest(options.get("rest_base", Config.BINANCE_REST_BASE))
         self._desk = Desk(database, self.now_ms, funding_rates=rest.last_funding_rate)

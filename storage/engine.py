@@ -7,6 +7,7 @@ bulk writing, retention, space, and how a reader hears of news.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -76,6 +77,14 @@ class Engine(Protocol):
 
     def clear(self, con: Any) -> None:
         """Delete market data in the caller's transaction."""
+
+    def append(
+        self, con: Any, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Add rows that are not there, as they are, in the caller's transaction."""
+
+    def finish_append(self, con: Any) -> None:
+        """Have new rows numbered after those that were added."""
 
     def give_space_back(self, con: Any, pages: int) -> int:
         """Return free pages to the disk; how many are left."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from hashlib import blake2b
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -241,6 +243,31 @@ class PostgresEngine:
             con.execute(f"DROP TABLE {postgres_schema.partition_of(day)}")
         self._sizes = None
         con.execute("TRUNCATE ohlc_data, gaps, symbols, imported")
+
+    def append(
+        self, con: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Copy them; ticks into their days."""
+        if table == "ticks":
+            place = columns.index("timestamp")
+            wanted = {row[place][:10] for row in rows}
+            for day in sorted(wanted - set(postgres_schema.days(con))):
+                postgres_schema.add_day(con, day)
+        names = ", ".join(columns)
+        with con.raw.cursor().copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def finish_append(self, con: Connection) -> None:
+        """Set every sequence to the highest number of its column."""
+        for table, column in con.execute(
+            "SELECT table_name::text, column_name::text FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND is_identity = 'YES'"
+        ).fetchall():
+            con.execute(
+                f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), "
+                f"(SELECT coalesce(max({column}), 0) + 1 FROM {table}), false)"
+            )
 
     def give_space_back(self, con: Connection, pages: int) -> int:
         """Nothing is left to do: a dropped day has given its files back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 2
 
@@ -289,6 +289,39 @@ _STEPS = {1: JOBS}
 def table_names() -> set[str]:
     """Every table of the present schema."""
     return {name for script in _SCRIPTS for name in re.findall(r"CREATE TABLE (\w+)", script)}
+
+
+class Table(NamedTuple):
+    """A table with its columns, and a key by which its rows can be read in order."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+def tables() -> list[Table]:
+    """Every table of the present schema, as its script says."""
+    found = []
+    for script in _SCRIPTS:
+        plain = re.sub(r"--.*", "", script)
+        for name, body in re.findall(r"CREATE TABLE (\w+) \((.*?)\n?\)[^,\n]*;", plain, re.DOTALL):
+            lines = re.split(r",\s*\n|\n", body) if "\n" in body else body.split(",")
+            words = [line.split() for line in lines if line.strip()]
+            columns = [w[0] for w in words if w[0].islower() and w[0].isidentifier()]
+            found.append(Table(name, tuple(columns), _key(name, body)))
+    return found
+
+
+def _key(name: str, body: str) -> tuple[str, ...]:
+    if name == "ohlc_data":
+        return ("symbol", "timeframe", "timestamp")
+    inline = re.search(r"(\w+) (?:INTEGER|TEXT) PRIMARY KEY", body)
+    if inline:
+        return (inline[1],)
+    several = re.search(r"PRIMARY KEY \(([\w, ]+)\)", body)
+    if several is None:
+        raise AssertionError(f"{name} has no primary key")
+    return tuple(column.strip() for column in several[1].split(","))
 
 
 def scripts_since(version: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,16 @@ class SqliteEngine:
         """Empty the tables of market data."""
         for table in ("ticks", "ohlc_data", "gaps", "symbols", "imported"):
             con.execute(f"DELETE FROM {table}")
+
+    def append(
+        self, con: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert them."""
+        marks = ", ".join("?" * len(columns))
+        con.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def finish_append(self, con: Connection) -> None:
+        """Nothing is left to do: the next number is one more than the highest."""
 
     def give_space_back(self, con: Connection, pages: int) -> int:
         """The file itself shrinks when the write-ahead log is next folded into it."""
