@@ -138,13 +138,13 @@ class Fetched:
         return texts
 
 
-Source = Files | Rows | Held
+Source = Files | Rows | Held | Fetched
 
 
 @lru_cache(maxsize=4)
 def opened(source: Source) -> Inputs:
     """The arrays of a source; opened once a process for all tasks of a job."""
-    return source if isinstance(source, Held) else source.opened()
+    return source if isinstance(source, Held | Fetched) else source.opened()
 
 
 def source_of(database: Database, job_id: str) -> Files | Rows:
@@ -156,7 +156,7 @@ def source_of(database: Database, job_id: str) -> Files | Rows:
 def keep(database: Database, job_id: str, parameters: Mapping[str, Any], arrays: Arrays) -> None:
     """Put a job's arrays where whoever works on it will find them."""
     if database.address is not None:
-        _keep_rows(database, job_id, arrays)
+        keep_rows(database, job_id, arrays)
         return
     folder = _folder(database, job_id)
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,8 @@ def _folder(database: Database, job_id: str) -> Path:
     return path.with_name(f"{path.stem}_jobs") / job_id
 
 
-def _keep_rows(database: Database, job_id: str, arrays: Arrays) -> None:
+def keep_rows(database: Database, job_id: str, arrays: Arrays) -> None:
+    """Store a job's arrays row by row."""
     for name, array in arrays.items():
         with database.transaction() as con:
             if array.ndim < 2:

@@ -12,6 +12,7 @@ import pandas as pd
 from candles import timeframe_ms
 from computing.encoding import Arrays
 from computing.inputs import Array
+from computing.tasks import KINDS
 from errors import InsufficientData
 from trading.ask import BacktestAsk
 
@@ -66,7 +67,7 @@ def full_scan(prices: pd.DataFrame, shown: Mapping[str, Any], **options: Any) ->
         "volumes": universe.volumes,
     }
     title = f"Full scan of {len(universe.symbols)} symbols"
-    return Request("scan", title, parameters, arrays)
+    return Request("scan", title, _sized("scan", parameters), arrays)
 
 
 def one_pair(
@@ -86,7 +87,9 @@ def one_pair(
     return Request(kind, title, parameters | {"blocks": blocks}, arrays)
 
 
-def many_pairs(kind: str, ask: BacktestAsk, frame: pd.DataFrame, gaps: Spans, rules: Rules) -> Any:
+def many_pairs(
+    kind: str, ask: BacktestAsk, frame: pd.DataFrame, gaps: Spans, rules: Rules
+) -> Request:
     """A sweep or a walk-forward of every pair of the symbols in a frame of closed candles.
 
     Parameters
@@ -112,9 +115,13 @@ def many_pairs(kind: str, ask: BacktestAsk, frame: pd.DataFrame, gaps: Spans, ru
     pairs = [(y, x) for k, y in enumerate(symbols) for x in symbols[k + 1 :]]
     title = f"{len(pairs):,} pairs of {len(symbols)} symbols, {ask.timeframe}"
     spans = {s: [(int(a), int(b)) for a, b in gaps.get(s, ())] for s in symbols}
-    return Request(
-        kind, title, _of_pairs(ask, pairs, symbols, len(wide), spans, rules), arrays
-    )  # fmt: skip
+    parameters = _of_pairs(ask, pairs, symbols, len(wide), spans, rules)
+    return Request(kind, title, _sized(kind, parameters), arrays)
+
+
+def _sized(kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """With how many pairs make a task: the keys are to be the same whenever they are asked."""
+    return parameters | {"size": KINDS[kind].size(parameters)}
 
 
 def _of_pairs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -86,15 +87,14 @@ def pairs_table(kind: str, inputs: Inputs, results: Results) -> pd.DataFrame:
         "sweep": (SWEPT, "deflated_sharpe"),
         "walk_forward": (WALKED, "probabilistic_sharpe"),
     }[kind]
-    rows, pairs, notes = [], [], []
+    rows, pairs, notes = [np.empty((0, len(names)))], [], []
     for key in KINDS[kind].keys(inputs.parameters):
-        if key not in results:
-            continue
-        found = results[key]
-        pairs.append(inputs.parameters["pairs"][int(key)])
-        rows.append(found.get("row", np.full(len(names), np.nan)))
-        notes.append(bytes(found["why"]).decode() if "why" in found else "")
-    frame = pd.DataFrame(np.array(rows).reshape(-1, len(names)), columns=list(names))
+        if key in results:
+            begin, end = (int(part) for part in key.split("-"))
+            pairs += inputs.parameters["pairs"][begin:end]
+            rows.append(results[key]["rows"])
+            notes += json.loads(bytes(results[key]["notes"]))
+    frame = pd.DataFrame(np.concatenate(rows), columns=list(names))
     frame.insert(0, "price1", [y for y, _ in pairs])
     frame.insert(1, "price2", [x for _, x in pairs])
     if kind == "sweep" and len(frame):

@@ -6,6 +6,7 @@ which part; its result is named arrays. Who does it, and when, changes neither.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -24,7 +25,9 @@ FOLDS = 5
 # Core seconds on a machine of 2025; only their order matters, to choose where tasks are done.
 _SCAN_S = (6e-6, 20e-9)  # a pair, and each candle of it
 _SWEEP_S = (1e-3, 4e-9)  # a pair, and each combination and candle
+_WALK_S = (3e-2, 4e-9)
 _TASK_S = 0.25
+_LARGEST = 4096
 
 SWEPT = (
     "entry_th", "exit_th", "z_window", "hedge", "sharpe", "peak_sharpe", "total_return",
@@ -39,14 +42,23 @@ WALKED = (
 class Kind(NamedTuple):
     """One kind of job.
 
-    ``keys`` gives the tasks' keys of some parameters, ``work`` does one of them, ``seconds``
-    estimates the time of all on one core.
+    ``keys`` gives the tasks' keys of some parameters, ``work`` does one of them, ``units`` counts
+    the pairs, ``each_s`` estimates the core seconds of one.
     """
 
     title: str
     keys: Callable[[Parameters], list[str]]
     work: Callable[[Inputs, str], dict[str, Array]]
-    seconds: Callable[[Parameters], float]
+    units: Callable[[Parameters], int]
+    each_s: Callable[[Parameters], float]
+
+    def seconds(self, parameters: Parameters) -> float:
+        """Core seconds of the whole, about."""
+        return self.units(parameters) * self.each_s(parameters)
+
+    def size(self, parameters: Parameters) -> int:
+        """Pairs a task, so that sending one costs little of it; kept with the parameters."""
+        return int(np.clip(_TASK_S / self.each_s(parameters), 1, _LARGEST))
 
 
 def do(source: Source, kind: str, key: str) -> str:
@@ -54,19 +66,24 @@ def do(source: Source, kind: str, key: str) -> str:
     return encoded(KINDS[kind].work(opened(source), key))
 
 
+def _spans(total: int, size: int) -> list[str]:
+    return [f"{at:09d}-{min(at + size, total):09d}" for at in range(0, total, size)]
+
+
 # -- the scan of every pair, the lag of each by AIC ------------------------------------------
 
 
 def _scan_keys(parameters: Parameters) -> list[str]:
-    k, n = len(parameters["symbols"]), int(parameters["candles"])
-    size = int(np.clip(_TASK_S / (_SCAN_S[0] + _SCAN_S[1] * n), 16, 4096))
-    total = k * (k - 1) // 2
-    return [f"{at:09d}-{min(at + size, total):09d}" for at in range(0, total, size)]
+    return _spans(_scan_units(parameters), parameters["size"])
 
 
-def _scan_seconds(parameters: Parameters) -> float:
-    k, n = len(parameters["symbols"]), int(parameters["candles"])
-    return k * (k - 1) / 2 * (_SCAN_S[0] + _SCAN_S[1] * n)
+def _scan_units(parameters: Parameters) -> int:
+    symbols = len(parameters["symbols"])
+    return symbols * (symbols - 1) // 2
+
+
+def _scan_each_s(parameters: Parameters) -> float:
+    return _SCAN_S[0] + _SCAN_S[1] * int(parameters["candles"])
 
 
 def _scan_work(inputs: Inputs, key: str) -> dict[str, Array]:
@@ -143,39 +160,63 @@ def asked_of(inputs: Inputs, y: str, x: str) -> Asked:
 
 
 def _pair_keys(parameters: Parameters) -> list[str]:
-    pairs = parameters["pairs"]
-    if len(pairs) > 1:
-        return [f"{k:07d}" for k in range(len(pairs))]
-    axes = grid_of(BacktestAsk(**parameters["ask"])).axes()
-    return [f"0000000/{k:03d}" for k in range(len(axes))]
+    """The axes of the only pair, or so many pairs a task that sending it does not count."""
+    total = len(parameters["pairs"])
+    if total > 1:
+        return _spans(total, parameters["size"])
+    return [f"axis-{k:03d}" for k in range(len(grid_of(BacktestAsk(**parameters["ask"])).axes()))]
 
 
-def _pair_seconds(parameters: Parameters) -> float:
-    trials = len(grid_of(BacktestAsk(**parameters["ask"])))
-    each = _SWEEP_S[0] + _SWEEP_S[1] * trials * int(parameters["candles"])
-    return len(parameters["pairs"]) * each
+def _each_s(costs: tuple[float, float]) -> Callable[[Parameters], float]:
+    """Seconds of one pair."""
+
+    def seconds(parameters: Parameters) -> float:
+        trials = len(grid_of(BacktestAsk(**parameters["ask"])))
+        return costs[0] + costs[1] * trials * int(parameters["candles"])
+
+    return seconds
 
 
-def _of_pair(
-    one: Callable[[Asked], dict[str, Array]], axis: Callable[[Asked, int], dict[str, Array]]
+def _of_pairs(
+    columns: int,
+    one: Callable[[Asked], list[float]],
+    axis: Callable[[Asked, int], dict[str, Array]],
 ) -> Callable[[Inputs, str], dict[str, Array]]:
-    """Work on a key: a whole pair of many, or one axis of the only one."""
+    """Work on a key: an axis of the only pair, or a row for each of some pairs."""
 
     def work(inputs: Inputs, key: str) -> dict[str, Array]:
-        pair, _, place = key.partition("/")
-        asked = asked_of(inputs, *inputs.parameters["pairs"][int(pair)])
-        return axis(asked, int(place)) if place else one(asked)
+        pairs, (begin, end) = inputs.parameters["pairs"], key.split("-")
+        if begin == "axis":
+            return axis(asked_of(inputs, *pairs[0]), int(end))
+        rows, notes = [], []
+        for y, x in pairs[int(begin) : int(end)]:
+            try:
+                rows.append(one(asked_of(inputs, y, x)))
+                notes.append("")
+            except BadInput as problem:
+                # That a pair cannot be tried is an answer; the same on every try.
+                rows.append([np.nan] * columns)
+                notes.append(str(problem))
+        text = json.dumps(notes).encode()
+        return {"rows": np.array(rows, np.float64), "notes": np.frombuffer(text, np.uint8)}
 
-    def said(inputs: Inputs, key: str) -> dict[str, Array]:
-        # A pair that cannot be tried is an answer; the same on every try.
-        try:
-            return work(inputs, key)
-        except BadInput as problem:
-            if "/" in key:
-                raise
-            return {"why": np.frombuffer(str(problem).encode(), np.uint8)}
+    return work
 
-    return said
+
+def _pair_kind(
+    title: str,
+    costs: tuple[float, float],
+    columns: tuple[str, ...],
+    one: Callable[[Asked], list[float]],
+    axis: Callable[[Asked, int], dict[str, Array]],
+) -> Kind:
+    return Kind(
+        title,
+        _pair_keys,
+        _of_pairs(len(columns), one, axis),
+        lambda parameters: len(parameters["pairs"]),
+        _each_s(costs),
+    )
 
 
 def _sweep_axis(asked: Asked, place: int) -> dict[str, Array]:
@@ -187,7 +228,7 @@ def _sweep_axis(asked: Asked, place: int) -> dict[str, Array]:
     return parts if found.blocks is None else parts | {"blocks": found.blocks}
 
 
-def _sweep_pair(asked: Asked) -> dict[str, Array]:
+def _sweep_pair(asked: Asked) -> list[float]:
     from trading.backtest import run_pair
     from trading.metrics import YEAR_MS
     from trading.optimize import sweep
@@ -210,7 +251,7 @@ def _sweep_pair(asked: Asked) -> dict[str, Array]:
             "peak_sharpe": peak.score,
             "deflated_sharpe": np.nan if deflated is None else deflated,
         }
-    return {"row": np.array([row[name] for name in SWEPT], np.float64)}
+    return [float(row[name]) for name in SWEPT]
 
 
 def _walk_axis(asked: Asked, place: int) -> dict[str, Array]:
@@ -224,7 +265,7 @@ def _walk_axis(asked: Asked, place: int) -> dict[str, Array]:
     return {"totals": np.empty(0) if totals is None else totals}
 
 
-def _walk_pair(asked: Asked) -> dict[str, Array]:
+def _walk_pair(asked: Asked) -> list[float]:
     from trading.overfitting import probabilistic_sharpe
     from trading.walk_forward import walk_forward
 
@@ -245,13 +286,11 @@ def _walk_pair(asked: Asked) -> dict[str, Array]:
             "efficiency": found.efficiency,
             "probabilistic_sharpe": np.nan if chance is None else chance,
         }
-    return {"row": np.array([row[name] for name in WALKED], np.float64)}
+    return [float(row[name]) for name in WALKED]
 
 
 KINDS: dict[str, Kind] = {
-    "scan": Kind("Full scan", _scan_keys, _scan_work, _scan_seconds),
-    "sweep": Kind("Sweep", _pair_keys, _of_pair(_sweep_pair, _sweep_axis), _pair_seconds),
-    "walk_forward": Kind(
-        "Walk-forward", _pair_keys, _of_pair(_walk_pair, _walk_axis), _pair_seconds
-    ),
+    "scan": Kind("Full scan", _scan_keys, _scan_work, _scan_units, _scan_each_s),
+    "sweep": _pair_kind("Sweep", _SWEEP_S, SWEPT, _sweep_pair, _sweep_axis),
+    "walk_forward": _pair_kind("Walk-forward", _WALK_S, WALKED, _walk_pair, _walk_axis),
 }

@@ -46,6 +46,7 @@ class PostgresEngine:
 
     def __init__(self, url: str) -> None:
         self._address = parse_address(url)
+        self.url = url
         self.name = self._address.name
         digest = blake2b(f"crypto-analytics {self._address.schema}".encode(), digest_size=8)
         self._lock_key = int.from_bytes(digest.digest(), "big", signed=True)

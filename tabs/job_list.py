@@ -30,15 +30,17 @@ def render(ctx: Context) -> None:
         if job.state_at(ctx.now_ms) == "running":
             _running(ctx, job)
     bar = st.column_config.ProgressColumn("done", format="percent", min_value=0.0, max_value=1.0)
-    chosen = widgets.table(
+    widgets.table(
         view.table, key="jobs-table", height=min(420, 40 + 36 * len(view.table)),
-        on_select="rerun", selection_mode="single-row", column_config={"done": bar},
+        column_config={"done": bar},
     )  # fmt: skip
-    rows = chosen.selection.rows if chosen is not None else []
-    if not rows or rows[0] >= len(view.jobs):
-        st.caption("Choose a row to see what was asked and what came of it.")
-        return
-    _chosen(ctx, view.jobs[rows[0]])
+    by_id = {job.id: job for job in view.jobs}
+    chosen = st.selectbox(
+        "Job", list(by_id), key="jobs-chosen", width=520,
+        format_func=lambda job_id: views.label_of(by_id[job_id]),
+    )  # fmt: skip
+    if chosen in by_id:
+        _chosen(ctx, by_id[chosen])
 
 
 def _running(ctx: Context, job: JobRow) -> None:
@@ -50,7 +52,6 @@ def _running(ctx: Context, job: JobRow) -> None:
 
 def _chosen(ctx: Context, job: JobRow) -> None:
     state = job.state_at(ctx.now_ms)
-    st.markdown(f"##### {widgets.escaped(job.title)}")
     with st.container(horizontal=True, gap="small", key="jobs-buttons"):
         st.button("Resume", key="jobs-resume", icon=":material/play_arrow:", type="primary",
                   disabled=state not in ("stopped", "failed"), on_click=_resume, args=(ctx, job),

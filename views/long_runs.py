@@ -183,6 +183,9 @@ def _pairs_view(job: JobRow, table: pd.DataFrame, version: int, last_ms: int | N
         f"{found:,} of {tried:,} pairs have a Sharpe ratio, {what}, that stands out at a "
         "false-discovery rate of 5 % over all pairs.",
     ]
+    mute = len(table) - tried
+    if mute:
+        sentences.append(f"{mute:,} pairs never traded or could not be tried, and have none.")
     missing = len(job.parameters["pairs"]) - len(table)
     if missing:
         sentences.append(f"{missing:,} pairs are not done yet.")
@@ -222,6 +225,11 @@ def read_jobs(snapshot: Snapshot, now_ms: int) -> JobsView:
     ]
     columns = ["begun", "kind", "what", "state", "done", "tasks", "failed", "note"]
     return JobsView(snapshot.version, jobs, pd.DataFrame(rows, columns=columns))
+
+
+def label_of(job: JobRow) -> str:
+    """A job in one line, to choose it by."""
+    return f"{_KINDS.get(job.kind, job.kind)} · {job.title} · {moment(job.created_ms)}"
 
 
 def parameters_of(job: JobRow) -> list[tuple[str, str]]:
