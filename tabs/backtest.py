@@ -208,10 +208,10 @@ def _keep(ctx: Context, view: BacktestView) -> None:
             run = views.saved_run(view, name, ctx.now_ms)
             ctx.database.put("run", name, views.as_body(run))
             st.toast(widgets.escaped(f"Kept as {name}."))
-        created_ms = ctx.now_ms
+        created_ms, source = ctx.now_ms, ctx.status.source
         st.download_button(
             "HTML report",
-            lambda: views.report_html(view, name or "Backtest", created_ms),
+            lambda: views.report_html(view, name or "Backtest", created_ms, source),
             file_name="backtest.html",
             mime="text/html",
             key="bt-report",

@@ -15,6 +15,7 @@ from tabs.context import Context, Live
 from views import pair_page, warm
 from views.pair import PairOptions
 from views.pair_page import PairPage, Study, read_pair_page
+from views.pair_report import pair_report
 from views.text import number, percent
 
 _START, _STEP, _MOST = 300, 300, 3_000
@@ -39,6 +40,7 @@ def render(ctx: Context) -> None:
         return
     _charts(page, live, options)
     study = _newest_study(page)
+    _report(ctx, page)
     if study is not None:
         _study(study)
     elif warm.is_complete():
@@ -63,6 +65,26 @@ def _charts(page: PairPage, live: Live, options: PairOptions) -> None:
 
 def _earlier() -> None:
     st.session_state["pair-limit"] = min(st.session_state.get("pair-limit", _START) + _STEP, _MOST)
+
+
+def _report(ctx: Context, page: PairPage) -> None:
+    """The page as a file, made when it is asked for."""
+    source, created_ms = ctx.status.source, ctx.now_ms
+
+    def made() -> str:
+        study = pair_page.study_at_once(page.state) if warm.is_complete() else None
+        return pair_report(page, study, source, created_ms)
+
+    st.download_button(
+        "HTML report",
+        made,
+        file_name=f"pair_{page.state.options.y}_{page.state.options.x}.html",
+        mime="text/html",
+        key="pair-report",
+        on_click="ignore",
+        icon=":material/description:",
+        help="One file that needs nothing else: figures, intervals, tests, coverage, settings.",
+    )
 
 
 def _newest_study(page: PairPage) -> Study | None:

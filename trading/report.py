@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;paddin
 background:#11151c;color:#dde3ea}h1,h2{font-weight:600}table{border-collapse:collapse;width:100%;
 margin:1rem 0}td,th{padding:.25rem .6rem;border-bottom:1px solid #2a3240;text-align:right}
 td:first-child,th:first-child{text-align:left}.why{color:#93a1b3;font-size:.85em}
+.wide{overflow-x:auto}.badge{background:#5a3b00;color:#ffd591;padding:.2rem .6rem;border-radius:6px}
 svg{width:100%;height:auto;background:#161c26;border-radius:6px;margin:.5rem 0}
 """
 
@@ -69,8 +70,31 @@ def spread_of(result: PairBacktest) -> pd.DataFrame:
     )
 
 
-def to_html(result: PairBacktest, run: SavedRun) -> str:
-    """One self-contained page: figures with reasons, settings, charts as SVG, all trades."""
+def page(title: str, parts: Iterable[str]) -> str:
+    """One HTML page that needs nothing else; its policy forbids it to ask for anything.
+
+    Parameters
+    ----------
+    title : str
+        Made harmless here.
+    parts : iterable of str
+        HTML whose names were made harmless with `safe`.
+    """
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{safe(title)}</title><style>{_STYLE}</style></head>"
+        f"<body>{''.join(parts)}</body></html>"
+    )
+
+
+def to_html(result: PairBacktest, run: SavedRun, source: str = "") -> str:
+    """One self-contained page: figures with reasons, settings, charts as SVG, all trades.
+
+    ``source`` says where the prices come from, and whether they are simulated.
+    """
     equity = result.equity["pair"].to_numpy(np.float64)
     start = result.settings.starting_equity
     drawdown = metrics.drawdown_curve(equity, start)
@@ -83,8 +107,9 @@ def to_html(result: PairBacktest, run: SavedRun) -> str:
         "Trials before this run": str(run.trials),
     }
     parts = [
-        f"<h1>{_safe(run.name)}</h1>",
-        _rows(facts),
+        f"<h1>{safe(run.name)}</h1>",
+        f"<p><strong>{safe(source)}</strong></p>" if source else "",
+        rows(facts),
         "<h2>Figures</h2>",
         _figures(run),
         "<h2>Equity</h2>",
@@ -94,43 +119,41 @@ def to_html(result: PairBacktest, run: SavedRun) -> str:
         "<h2>z-score and trades</h2>",
         _chart(result.signals.zscore, "#8ab4f8", result),
         "<h2>Settings</h2>",
-        _rows({k: str(v) for k, v in flat_settings(run.settings).items()}),
+        rows({k: str(v) for k, v in flat_settings(run.settings).items()}),
         "<h2>Trades</h2>",
         _trades(result.trades),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{_safe(run.name)}</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>"
-    )
+    return page(run.name, parts)
 
 
-def _safe(value: object) -> str:
+def safe(value: object) -> str:
+    """Text as HTML that shows it as it is."""
     return html.escape(str(value))
 
 
-def _rows(items: dict[str, str]) -> str:
-    body = "".join(f"<tr><td>{_safe(k)}</td><td>{_safe(v)}</td></tr>" for k, v in items.items())
+def rows(items: dict[str, str]) -> str:
+    """A table of two columns."""
+    body = "".join(f"<tr><td>{safe(k)}</td><td>{safe(v)}</td></tr>" for k, v in items.items())
     return f"<table>{body}</table>"
 
 
 def _figures(run: SavedRun) -> str:
-    rows = []
+    lines = []
     for name, value in run.figures.items():
         shown = "–" if value is None else f"{value:,.6g}"
-        why = _safe(run.reasons.get(name, ""))
-        label = _safe(name.replace("_", " "))
-        rows.append(f'<tr><td>{label}</td><td>{shown}</td><td class="why">{why}</td></tr>')
-    return f"<table>{''.join(rows)}</table>"
+        why = safe(run.reasons.get(name, ""))
+        label = safe(name.replace("_", " "))
+        lines.append(f'<tr><td>{label}</td><td>{shown}</td><td class="why">{why}</td></tr>')
+    return f"<table>{''.join(lines)}</table>"
 
 
 def _trades(trades: pd.DataFrame) -> str:
     if trades.empty:
         return "<p>There was no trade.</p>"
-    head = "".join(f"<th>{_safe(c.replace('_', ' '))}</th>" for c in trades.columns)
+    head = "".join(f"<th>{safe(c.replace('_', ' '))}</th>" for c in trades.columns)
     body = []
     for row in trades.itertuples(index=False):
-        cells = (f"{v:,.6g}" if isinstance(v, float) else _safe(v) for v in row)
+        cells = (f"{v:,.6g}" if isinstance(v, float) else safe(v) for v in row)
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return (
         '<div style="overflow-x:auto"><table>'

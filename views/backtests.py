@@ -21,6 +21,7 @@ from errors import PlatformError
 from storage.snapshot import Snapshot
 from trading.ask import BacktestAsk, settings_of
 from views import luck
+from views.feed import source_sentence
 from views.text import number, percent
 
 Told = Callable[[float, str], None]
@@ -395,8 +396,8 @@ def compared(bodies: Iterable[Any]) -> pd.DataFrame:
     return table.map(lambda v: "–" if v is None or v != v else str(v))
 
 
-def report_html(view: BacktestView, name: str, created_ms: int) -> str:
-    """One self-contained page of a run."""
+def report_html(view: BacktestView, name: str, created_ms: int, source: str) -> str:
+    """One self-contained page of a run; ``source`` is ``live``, ``demo`` or ``replay``."""
     from trading.report import to_html
 
-    return to_html(view.result, saved_run(view, name, created_ms))
+    return to_html(view.result, saved_run(view, name, created_ms), source_sentence(source))

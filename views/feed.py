@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from runtime import FeedStatus
 
 _FRESH_MS = 15_000
+_SOURCES = {
+    "demo": "SIMULATED DATA: the demo market. No price here was ever traded.",
+    "replay": "SIMULATED DATA: the replay of a recording. It says nothing of the market now.",
+    "live": "Binance USD-M futures, trades as the exchange published them.",
+}
+
+
+def source_sentence(source: str) -> str:
+    """Where the prices come from, for files that leave the page."""
+    return _SOURCES[source]
 
 
 def status_lines(status: FeedStatus) -> list[tuple[str, str]]:

@@ -243,6 +243,11 @@ def study(state: PairState) -> Study | None:
     return _STUDIES.get(state.options, fingerprint(state.closes), lambda: _study(state))
 
 
+def study_at_once(state: PairState) -> Study:
+    """The same, of exactly these candles, made while the caller waits; takes a second or two."""
+    return _study(state)
+
+
 def _study(state: PairState) -> Study:
     price1, price2 = state.closes.series()
     spread = pd.Series(state.spread[: state.closes.closed], price1.index).dropna()
@@ -285,6 +290,11 @@ def _finding(name: str, test: Callable[[], Any]) -> Finding:
     detail = f"lags {result.used_lag}, n {result.n_obs}"
     if critical:
         detail += f", critical {critical}"
+    if hasattr(result, "hurst"):
+        low, high = result.interval
+        detail += f", H {result.hurst:.3f}, 95 % interval {low:.3f} to {high:.3f}"
+    if hasattr(result, "ratio"):
+        detail += f", ratio {result.ratio:.3f}"
     return Finding(
         name,
         number(result.statistic, 3),
