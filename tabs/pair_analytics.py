@@ -72,8 +72,7 @@ def _report(ctx: Context, page: PairPage) -> None:
     source, created_ms = ctx.status.source, ctx.now_ms
 
     def made() -> str:
-        study = pair_page.study_at_once(page.state) if warm.is_complete() else None
-        return pair_report(page, study, source, created_ms)
+        return pair_report(page, pair_page.study_at_once(page.state), source, created_ms)
 
     st.download_button(
         "HTML report",
@@ -83,6 +82,7 @@ def _report(ctx: Context, page: PairPage) -> None:
         key="pair-report",
         on_click="ignore",
         icon=":material/description:",
+        disabled=not warm.is_complete(),
         help="One file that needs nothing else: figures, intervals, tests, coverage, settings.",
     )
 

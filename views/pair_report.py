@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from candles import timeframe_ms
 from charts import svg
@@ -119,10 +120,12 @@ def _facts(items: list[tuple[str, str, str]] | tuple[tuple[str, str, str], ...])
     return f"<table>{lines}</table>"
 
 
-def _drawn(figure: dict[str, object] | None, height: int, alt: str) -> str:
+def _drawn(figure: dict[str, Any] | None, height: int, alt: str) -> str:
     if figure is None:
         return "<p>It needs more closed candles.</p>"
     drawn = svg.render(figure, height, alt)
+    if figure["layout"]["xaxis"].get("type") != "date":
+        return f'{drawn}<p class="why">Price 1 over price 2; the older, the darker.</p>'
     return f'{drawn}<p class="why">Times are UTC; orange: trades are missing.</p>'
 
 
