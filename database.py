@@ -108,13 +108,8 @@ class Database:
         """
         engine = self._engine
         with self._lock, engine.translated():
-            con = self._sound_writer()
+            con = self._begin_write()
             try:
-                others = engine.begin(con)
-                if others != self._others:
-                    # What the writer remembers was learnt before another wrote.
-                    self._others = others
-                    self._memory = engine.new_memory()
                 yield con
                 engine.commit(con, data=data)
             except BaseException:
@@ -122,6 +117,25 @@ class Database:
                 self._memory = engine.new_memory()
                 engine.rollback(con)
                 raise
+
+    def _begin_write(self) -> Any:
+        """The writer with its transaction begun; one that was cut off while idle is replaced."""
+        engine = self._engine
+        while True:
+            before, con = self._writer, self._sound_writer()
+            try:
+                with engine.translated():
+                    others = engine.begin(con)
+                break
+            except DatabaseError:
+                engine.rollback(con)
+                if con is not before or engine.is_sound(con):
+                    raise
+        if others != self._others:
+            # What the writer remembers was learnt before another wrote.
+            self._others = others
+            self._memory = engine.new_memory()
+        return con
 
     def _sound_writer(self) -> Any:
         if self._closed or self.read_only:
