@@ -135,7 +135,7 @@ class Cost:
 
 def one_session(server: Served, session: Session, refreshes: int) -> Cost:
     """What a refresh costs, once a second as in use, after warming up."""
-    deadline, quiet = time.monotonic() + 150, 0
+    deadline, quiet = time.monotonic() + 240, 0
     while quiet < 8 and time.monotonic() < deadline:
         session.run()
         quiet += session.complete

@@ -153,6 +153,7 @@ class Chart {
   draw() {
     const { data, layout } = unpack(this.part, isLight(this.mount));
     const narrow = this.mount.clientWidth < 480;
+    this.width = this.node.clientWidth;
     themed(layout, this.mount);
     layout.height = this.message.height;
     layout.autosize = true;
@@ -243,7 +244,8 @@ class Chart {
   }
 
   resize() {
-    if (this.draws && this.node.isConnected && this.node.clientWidth) this.schedule();
+    const width = this.node.clientWidth;
+    if (this.draws && this.node.isConnected && width && width !== this.width) this.schedule();
   }
 
   remove() {
