@@ -6,7 +6,17 @@ seconds in which the worker cannot beat and may be taken for frozen on a busy ho
 
 from __future__ import annotations
 
-import computing.tasks  # noqa: F401
-import quant.scan  # noqa: F401
-import trading.walk_forward  # noqa: F401
-from kernels import cointegration, resample, sweep, unitroot  # noqa: F401
+import importlib
+from typing import Any
+
+_NEEDED = (
+    "computing.tasks", "quant.scan", "trading.walk_forward", "kernels.cointegration",
+    "kernels.resample", "kernels.sweep",
+)  # fmt: skip
+
+
+def dask_setup(server: Any) -> None:
+    """Called by Dask before the worker joins; the nanny, which computes nothing, loads nothing."""
+    if type(server).__name__ != "Nanny":
+        for name in _NEEDED:
+            importlib.import_module(name)

@@ -66,7 +66,14 @@ class DaskProcesses:
             )
         )  # fmt: skip
 
-    def wait_for(self, workers, seconds=40):
+    def ensure_two(self):
+        """Two workers that run, whatever was done to those before."""
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        while len(self.workers) < 2:
+            self.start_worker()
+        self.wait_for(2)
+
+    def wait_for(self, workers, seconds=120):
         """Until so many workers are registered."""
         from distributed import Client
 

@@ -22,7 +22,7 @@ from database import Database
 from errors import ComputeError, SchedulerUnreachable, VersionsDiffer
 from storage import job_store
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def dask(tmp_path_factory):
 @pytest.fixture(scope="module")
 def big():
     """Some hundreds of tasks of some milliseconds each."""
-    frame = market(300, [f"s{k:02d}" for k in range(16)])
+    frame = market(300, [f"s{k:02d}" for k in range(12)])
     request = requests.many_pairs("walk_forward", ASK, frame, {}, {})
     request.parameters["size"] = 1
     return request
@@ -95,20 +95,21 @@ def test_workers_that_read_postgresql_give_the_same(postgres, big, dask, serial_
 def test_a_worker_killed_in_the_middle_costs_nothing_but_time(database, big, dask, serial_hash):
     job_id = jobs.new_job(database, big, NOW_MS)
     pid = dask.pid_of_worker(0)
-    job = run_while(database, job_id, dask, 20, lambda: os.kill(pid, signal.SIGKILL))
+    job = run_while(database, job_id, dask, 12, lambda: os.kill(pid, signal.SIGKILL))
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
 
 
 def test_a_frozen_worker_is_taken_off_and_its_tasks_are_done(database, big, dask, serial_hash):
-    dask.wait_for(2)
+    dask.ensure_two()
     job_id = jobs.new_job(database, big, NOW_MS)
     pid = dask.pid_of_worker(0)
-    job = run_while(database, job_id, dask, 20, lambda: os.kill(pid, signal.SIGSTOP), frozen_s=8.0)
+    job = run_while(database, job_id, dask, 12, lambda: os.kill(pid, signal.SIGSTOP), frozen_s=10.0)
     os.kill(pid, signal.SIGKILL)
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
 
 
 def test_both_workers_killed_and_others_join(database, big, dask, serial_hash):
+    dask.ensure_two()
     job_id = jobs.new_job(database, big, NOW_MS)
 
     def both():
@@ -118,12 +119,12 @@ def test_both_workers_killed_and_others_join(database, big, dask, serial_hash):
         dask.start_worker()
         dask.start_worker()
 
-    job = run_while(database, job_id, dask, 20, both)
+    job = run_while(database, job_id, dask, 12, both)
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
 
 
 def test_a_task_that_kills_its_workers_has_failed_and_the_rest_finish(dask):
-    dask.wait_for(2)
+    dask.ensure_two()
     with Cluster(dask.address) as cluster:
         calls = {str(k): (k, 4) for k in range(12)}
         found = {o.key: o for o in outcomes(mischief.square_or_die, calls, cluster)}
@@ -133,7 +134,7 @@ def test_a_task_that_kills_its_workers_has_failed_and_the_rest_finish(dask):
 
 
 def test_the_client_killed_and_the_job_resumed_in_another_process(tmp_path, big, dask, serial_hash):
-    dask.wait_for(2)
+    dask.ensure_two()
     path = tmp_path / "t.db"
     with Database(path) as database:
         job_id = jobs.new_job(database, big, NOW_MS)
@@ -148,7 +149,7 @@ def test_the_client_killed_and_the_job_resumed_in_another_process(tmp_path, big,
         command[1:3] = ["-c", code]
         client = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
         finished = 0
-        while finished < 20 and client.poll() is None:
+        while finished < 12 and client.poll() is None:
             time.sleep(0.02)
             with database.snapshot() as snapshot:
                 finished = len(snapshot.books(job_store.finished_keys, job_id))
@@ -156,7 +157,7 @@ def test_the_client_killed_and_the_job_resumed_in_another_process(tmp_path, big,
         client.wait()
         with database.snapshot() as snapshot:
             left = snapshot.books(job_store.one, job_id)
-        assert 20 <= left.done < left.tasks
+        assert 12 <= left.done < left.tasks
         later = left.beat_ms + job_store.EXPIRY_MS
         assert left.state_at(later) == "stopped"
         with database.transaction() as con:  # as fifteen seconds would have done
@@ -210,7 +211,7 @@ def test_small_work_does_not_go_to_the_cluster(database, begun, monkeypatch):
 
 
 def test_the_scheduler_killed_and_started_again(database, big, dask, serial_hash):
-    dask.wait_for(2)
+    dask.ensure_two()
     job_id = jobs.new_job(database, big, NOW_MS)
 
     def again():
@@ -222,16 +223,16 @@ def test_the_scheduler_killed_and_started_again(database, big, dask, serial_hash
         dask.start_worker()
         dask.start_worker()
 
-    job = run_while(database, job_id, dask, 20, again)
+    job = run_while(database, job_id, dask, 12, again)
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
 
 
 def test_the_scheduler_gone_for_good_and_the_rest_is_done_here_and_said(
     database, big, dask, serial_hash
 ):
-    dask.wait_for(2)
+    dask.ensure_two()
     job_id = jobs.new_job(database, big, NOW_MS)
-    job = run_while(database, job_id, dask, 20, lambda: dask.kill(dask.scheduler), back_s=1.0)
+    job = run_while(database, job_id, dask, 12, lambda: dask.kill(dask.scheduler), back_s=1.0)
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
     assert "did not come back within 1 s. The rest is computed on this machine." in job.note
 

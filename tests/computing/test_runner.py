@@ -42,13 +42,14 @@ def test_a_task_that_kills_its_process_has_failed_and_the_rest_finish():
     assert [o.value for k, o in sorted(found.items()) if k != "4"].count(None) == 0
 
 
+@pytest.mark.nightly
 def test_a_frozen_process_is_given_up_after_the_deadline():
     begun = time.monotonic()
     calls = [(k, 2) for k in range(6)]
-    found = ended(mischief.square_or_freeze, calls, Processes(2), deadline_s=4)
+    found = ended(mischief.square_or_freeze, calls, Processes(2), deadline_s=10)
     assert "frozen" in found["2"].reason
     assert sum(o.reason is None for o in found.values()) == 5
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 120
     me = psutil.Process()
     assert not [c for c in me.children(recursive=True) if c.status() == psutil.STATUS_STOPPED]
 
