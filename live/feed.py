@@ -16,9 +16,11 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from live.payload import Packed, changes, pack, whole
+from live.payload import Packed, changes, pack, shared, whole
 
 _KEPT = 16
+# A browser in the background asks once a minute.
+_IDLE_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,19 @@ class Feed:
         self._messages: OrderedDict[int, Message] = OrderedDict()
         self._newest: Message | None = None
         self._making = threading.Lock()
+        self._asked_at = clock()
 
     def at_hand(self) -> Message | None:
         """The newest message while it is fresh."""
         newest = self._newest
+        self._asked_at = self._clock()
         fresh = newest is not None and self._clock() - newest.made_at <= self._fresh_s
         return newest if fresh else None
+
+    @property
+    def idle_s(self) -> float:
+        """For how long nobody has asked."""
+        return self._clock() - self._asked_at
 
     def latest(self) -> Message:
         """The newest message, made now where there is no fresh one; others wait for it.
@@ -129,7 +138,8 @@ class Feed:
 
     def _next(self) -> Message:
         made, before = self._make(), self._newest
-        parts = {key: pack(part) for key, part in made.parts.items()}
+        had = {} if before is None else before.parts
+        parts = {key: shared(pack(part), had.get(key)) for key, part in made.parts.items()}
         seq = 1 if before is None else before.seq + 1
         message = Message(seq, made, parts, name_of(made.structure), self._clock())
         kept = OrderedDict(list(self._messages.items())[1 - _KEPT :])
@@ -144,14 +154,14 @@ class Feed:
 
 
 class Feeds:
-    """Feeds by what they show; those asked for least recently go first.
+    """Feeds by what they show; those go that nobody asks for, and the least recent beyond a limit.
 
     A feed that went is unknown to the browsers that followed it; their pages then run again and
     follow a new one.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._clock = limit, clock
         self._by_shown: OrderedDict[Hashable, Feed] = OrderedDict()
         self._by_token: dict[str, Hashable] = {}
         self._lock = threading.Lock()
@@ -161,13 +171,19 @@ class Feeds:
         with self._lock:
             feed = self._by_shown.get(shown)
             if feed is None:
-                feed = self._by_shown[shown] = Feed(make, fresh_s)
+                feed = self._by_shown[shown] = Feed(make, fresh_s, self._clock)
                 self._by_token[feed.token] = shown
             self._by_shown.move_to_end(shown)
-            while len(self._by_shown) > self._limit:
-                _, gone = self._by_shown.popitem(last=False)
-                del self._by_token[gone.token]
+            self._prune()
             return feed
+
+    def _prune(self) -> None:
+        """From the least recent on: those idle, and those too many."""
+        while self._by_shown:
+            oldest, feed = next(iter(self._by_shown.items()))
+            if len(self._by_shown) <= self._limit and feed.idle_s <= _IDLE_S:
+                return
+            del self._by_shown[oldest], self._by_token[feed.token]
 
     def find(self, token: str) -> Feed | None:
         """The feed a browser names; None where it is not, or no longer, known."""

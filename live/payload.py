@@ -101,6 +101,27 @@ def pack(part: Mapping[str, Any]) -> Packed:
     return Packed(fields, tuple(columns))
 
 
+def shared(now: Packed, before: Packed | None) -> Packed:
+    """The part with the columns that are as before in the place of its own: one copy is kept."""
+    if before is None or len(now.columns) != len(before.columns):
+        return now
+    pairs = zip(now.columns, before.columns, strict=True)
+    return Packed(now.fields, tuple(old if _is_same(new, old) else new for new, old in pairs))
+
+
+def _is_same(new: Column, old: Column) -> bool:
+    return (
+        new.time == old.time
+        and new.values.dtype == old.values.dtype
+        and np.array_equal(_bits(new.values), _bits(old.values))
+    )
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    """As integers: a NaN is equal to itself, and minus zero is another number than zero."""
+    return values.view(f"<i{values.dtype.itemsize}")
+
+
 def whole(head: Mapping[str, Any], parts: Mapping[str, Packed]) -> bytes:
     """A message that needs nothing before it."""
     out = _Out()
@@ -156,11 +177,11 @@ def _changed(now: Column, old: Column, out: _Out) -> dict[str, Any] | None:
     at the end.
     """
     new, was = now.values, old.values
+    if now is old:
+        return None
     if new.dtype != was.dtype:
         return _whole(now, out)
-    # As integers: a NaN is equal to itself, and minus zero is another number than zero.
-    kind = f"<i{new.dtype.itemsize}"
-    bits, before = new.view(kind), was.view(kind)
+    bits, before = _bits(new), _bits(was)
     for shift in range(min(_MOST_SHIFT, len(was)) + 1):
         kept = min(len(was) - shift, len(new))
         at = np.flatnonzero(bits[:kept] != before[shift : shift + kept])

@@ -38,8 +38,8 @@ from views import warm
 
 log = logging.getLogger(__name__)
 
-# Where the browser asks for what changed by itself, the page is run every so many intervals anyway.
-_RESTS = 15
+# Where the browser asks for what changed by itself, the page is run so seldom.
+_RUN_EVERY_MS = 15_000
 
 TABS: dict[str, Callable[[Context], None]] = {
     "Dashboard": dashboard.render,
@@ -183,7 +183,7 @@ def _live(status_place: Any) -> None:
     interval_ms = Config.REFRESH_INTERVAL
     try:
         if _page(runtime, status_place):
-            interval_ms *= _RESTS
+            interval_ms = max(interval_ms, _RUN_EVERY_MS)
     except DatabaseError as problem:
         st.error(widgets.escaped(str(problem)), icon=":material/database_off:")
     finally:

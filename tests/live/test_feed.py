@@ -155,3 +155,23 @@ def test_the_feed_asked_for_least_recently_goes_first_and_its_token_with_it():
     assert feeds.find(b.token) is None
     feeds.clear()
     assert feeds.find(a.token) is None
+
+
+def test_a_feed_that_nobody_asks_for_any_more_goes(clock):
+    feeds = Feeds(8, clock)
+    left, kept = (feeds.follow(name, Market(), 1.0) for name in ("left", "kept"))
+    for minute in range(1, 6):
+        clock.now_s = minute * 60.0
+        feeds.find(kept.token)
+        kept.latest()
+    feeds.follow("new", Market(), 1.0)
+    assert feeds.find(left.token) is None
+    assert feeds.find(kept.token) is kept
+
+
+def test_what_did_not_change_is_kept_once_however_many_messages_there_are(clock):
+    still = np.arange(1000.0)
+    feed = Feed(lambda: Made(None, {"c": {"y": still.copy()}}, ((), ())), 0.25, clock)
+    first = feed.latest()
+    clock.now_s = 1.0
+    assert feed.latest().parts["c"].columns[0] is first.parts["c"].columns[0]
