@@ -45,8 +45,7 @@ def render(ctx: Context) -> None:
     if view.history.empty:
         st.caption("Nothing has fired yet.")
     else:
-        widgets.table(view.history, key="alert-history", height=300)
-        widgets.downloads(lambda: view.history, "alerts", key="alert-file")
+        widgets.table(view.history, "alerts", key="alert-history", height=300)
     _deliveries(ctx, view, running)
 
 
@@ -148,4 +147,4 @@ def _deliveries(ctx: Context, view: AlertsView, running: bool) -> None:
         if view.waiting:
             st.caption(f"{view.waiting} waiting to be sent or tried again.")
     if len(view.attempts):
-        widgets.table(view.attempts, key="attempts", height=220)
+        widgets.table(view.attempts, "deliveries", key="attempts", height=220)

@@ -37,8 +37,7 @@ def _one(ctx: Context, account: AccountRow, row: AutoRow, running: bool) -> None
         if logged:
             with ctx.database.snapshot() as snapshot:
                 frame = decisions_frame(snapshot, row.id)
-            widgets.table(frame, key=f"auto-log-{row.id}", height=280)
-            widgets.downloads(lambda: frame, "decisions", key=f"auto-file-{row.id}")
+            widgets.table(frame, "decisions", key=f"auto-log-{row.id}", height=280)
 
 
 def _stop(ctx: Context, row: AutoRow, running: bool) -> None:
@@ -56,11 +55,13 @@ def _comparison(ctx: Context, account: AccountRow, row: AutoRow) -> None:
         st.caption(widgets.escaped(str(problem)))
         return
     st.markdown(report.sentence)
-    widgets.table(report.totals, key=f"totals-{row.id}")
+    widgets.table(report.totals, "backtest_and_paper", key=f"totals-{row.id}")
     if len(report.differences):
-        widgets.table(report.differences, key=f"differences-{row.id}", height=280)
-        widgets.downloads(
-            lambda: report.differences, "backtest_against_paper", key=f"differences-file-{row.id}"
+        widgets.table(
+            report.differences,
+            "backtest_against_paper",
+            key=f"differences-{row.id}",
+            height=280,
         )
 
 

@@ -190,8 +190,7 @@ def _show_run(ctx: Context, view: BacktestView) -> None:
             st.metric(label, value, help=how, border=True, width=240)
     _metrics(view)
     st.markdown("##### Trades")
-    widgets.table(view.trades, key="bt-trades", height=320)
-    widgets.downloads(lambda: view.trades, "trades", key="bt-trades-file")
+    widgets.table(view.trades, "trades", key="bt-trades", height=320)
     _keep(ctx, view)
 
 
@@ -269,8 +268,7 @@ def _saved(ctx: Context) -> None:
     if not chosen:
         return
     table = views.compared(runs[name] for name in chosen)
-    widgets.table(table, key="bt-compare-table", height=560)
-    widgets.downloads(lambda: table, "runs", key="bt-compare-file")
+    widgets.table(table, "runs", key="bt-compare-table", height=560)
     with st.container(horizontal=True, vertical_alignment="bottom", key="bt-forget"):
         gone = st.selectbox("Forget", list(runs), key="bt-forget-name", width=280)
         if st.button("Forget this run", key="bt-forget-button") and gone:

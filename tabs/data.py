@@ -54,7 +54,7 @@ def _symbol(ctx: Context, *, all_allowed: bool, key: str) -> str | None:
 def _summary(view: StoredView) -> None:
     if len(view.summary):
         st.markdown("##### What is stored")
-        widgets.table(view.summary, key="data-summary")
+        widgets.table(view.summary, "stored", key="data-summary")
 
 
 def _ticks(ctx: Context) -> None:
@@ -68,7 +68,7 @@ def _ticks(ctx: Context) -> None:
     )
     with controls:
         _pager("data-ticks", view.next_key)
-    _page(ctx, view, "data-ticks", "ticks", symbol, span)
+    _page(view, "data-ticks", "ticks", symbol, span)
     _summary(view)
 
 
@@ -90,7 +90,7 @@ def _candles(ctx: Context) -> None:
     )
     with controls:
         _pager("data-candles", view.next_key)
-    _page(ctx, view, "data-candles", "candles", symbol, span)
+    _page(view, "data-candles", "candles", symbol, span)
     _summary(view)
 
 
@@ -123,9 +123,7 @@ def _page_key(key: str, filters: Any) -> int | None:
     return stack[-1] if stack else None
 
 
-def _page(
-    ctx: Context, view: StoredView, key: str, name: str, symbol: str | None, span: Span
-) -> None:
+def _page(view: StoredView, key: str, name: str, symbol: str | None, span: Span) -> None:
     if not len(view.rows):
         if span == time_span.EVERYTHING:
             nothing, next_step = "", "Press Start in the sidebar, or import a file."
@@ -133,8 +131,13 @@ def _page(
             nothing, next_step = " in this time", "Choose another time, or empty From and To."
         widgets.empty(f"No {name} are stored here{nothing}.", next_step)
         return
-    widgets.table(view.rows, key=f"{key}-table", height=420)
-    widgets.downloads(lambda: view.rows, f"{name}_{symbol or 'all'}_page", key=key)
+    widgets.table(
+        view.rows,
+        f"{name}_{symbol or 'all'}_page",
+        key=f"{key}-table",
+        height=420,
+        decimals=view.decimals,
+    )
 
 
 def _gaps(ctx: Context) -> None:
@@ -145,8 +148,7 @@ def _gaps(ctx: Context) -> None:
         )
     view = ctx.view(("gaps", symbol, state), lambda s: read_gaps(s, symbol, _STATES[state]))
     if len(view.rows):
-        widgets.table(view.rows, key="data-gaps-table", height=420)
-        widgets.downloads(lambda: view.rows, "gaps", key="data-gaps")
+        widgets.table(view.rows, "gaps", key="data-gaps-table", height=420)
     else:
         widgets.empty(
             "The ledger has no such gap.",

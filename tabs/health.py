@@ -55,7 +55,7 @@ def _feed(ctx: Context) -> None:
 def _table(title: str, frame: pd.DataFrame, nothing: str, key: str) -> None:
     st.markdown(f"**{title}**")
     if len(frame):
-        widgets.table(frame, key=f"health-{key}")
+        widgets.table(frame, key, key=f"health-{key}")
     else:
         st.caption(nothing)
 
@@ -68,4 +68,4 @@ def _lag(view: HealthView) -> None:
         return
     most = int(view.lag["trades"].max())
     bar = st.column_config.ProgressColumn("trades", format="localized", max_value=max(most, 1))
-    widgets.table(view.lag, key="health-lag", column_config={"trades": bar})
+    widgets.table(view.lag, "lag", key="health-lag", column_config={"trades": bar})

@@ -31,7 +31,7 @@ def render(ctx: Context) -> None:
             _running(ctx, job)
     bar = st.column_config.ProgressColumn("done", format="percent", min_value=0.0, max_value=1.0)
     widgets.table(
-        view.table, key="jobs-table", height=min(420, 40 + 36 * len(view.table)),
+        view.table, "jobs", key="jobs-table", height=min(420, 40 + 36 * len(view.table)),
         column_config={"done": bar},
     )  # fmt: skip
     by_id = {job.id: job for job in view.jobs}
@@ -68,7 +68,7 @@ def _chosen(ctx: Context, job: JobRow) -> None:
             st.markdown(f"**{label}** {widgets.escaped(value)}")
     if job.failed:
         st.markdown("**Tasks that failed**")
-        widgets.table(views.failures_of(ctx.database, job.id), key="jobs-failures")
+        widgets.table(views.failures_of(ctx.database, job.id), "failed_tasks", key="jobs-failures")
     if job.done and state != "running":
         _result(ctx, job)
 

@@ -83,8 +83,10 @@ def show_view(ctx: Context, view: Any, *, identity: str, key: str, step_ms: int)
     elif isinstance(view, views.PairsView):
         for sentence in view.sentences:
             st.markdown(widgets.escaped(sentence))
-        widgets.table(view.table.head(2000), key=f"{key}-pairs", height=440)
-        widgets.downloads(lambda: view.table, "pairs", key=f"{key}-pairs-file")
+        widgets.table(
+            view.table.head(2000), "pairs", key=f"{key}-pairs", height=440,
+            whole=lambda: view.table,
+        )  # fmt: skip
 
 
 def _sweep(ctx: Context, view: SweepView, identity: str, key: str) -> None:
@@ -97,8 +99,9 @@ def _sweep(ctx: Context, view: SweepView, identity: str, key: str) -> None:
         st.markdown("**Sharpe ratio by entry and exit; the square marks the plateau**")
         widgets.chart(ctx, view.figure, key=f"{key}-heat", identity=identity, height=440,
                       alt="Heat map of the sweep")  # fmt: skip
-    widgets.table(view.table.head(1000), key=f"{key}-table", height=300)
-    widgets.downloads(lambda: view.table, "sweep", key=f"{key}-file")
+    widgets.table(
+        view.table.head(1000), "sweep", key=f"{key}-table", height=300, whole=lambda: view.table
+    )
 
 
 def _walk(ctx: Context, view: WalkView, identity: str, key: str, step_ms: int) -> None:
@@ -110,8 +113,7 @@ def _walk(ctx: Context, view: WalkView, identity: str, key: str, step_ms: int) -
         st.markdown("**Out-of-sample equity, stitched; every other fold is tinted**")
         widgets.chart(ctx, view.figure, key=f"{key}-chart", identity=identity, height=400,
                       alt="Out-of-sample equity", step_ms=step_ms)  # fmt: skip
-    widgets.table(view.table, key=f"{key}-table")
-    widgets.downloads(lambda: view.table, "walk_forward", key=f"{key}-file")
+    widgets.table(view.table, "walk_forward", key=f"{key}-table")
 
 
 def step_of(job: Any) -> int:

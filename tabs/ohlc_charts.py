@@ -140,6 +140,8 @@ def _below(view: OhlcView, options: OhlcOptions) -> bool:
     with st.expander("Candles as a table", key="ohlc-table-open", on_change="rerun") as box:
         if box.open:
             frame = candle_table(view.candles)
-            widgets.table(frame.tail(500)[::-1], key="ohlc-table", height=280)
-            widgets.downloads(lambda: frame, f"candles_{options.timeframe}", key="ohlc")
+            widgets.table(
+                frame.tail(500)[::-1], f"candles_{options.timeframe}", key="ohlc-table",
+                height=280, whole=lambda: frame,
+            )  # fmt: skip
     return bool(box.open)

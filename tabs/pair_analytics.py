@@ -172,5 +172,9 @@ def _study(study: Study) -> None:
             for f in study.findings
         ]
     )
-    widgets.table(frame, key="pair-tests", column_config={"Verdict at 5 %": {"width": "large"}})
-    widgets.downloads(lambda: frame, "pair_tests", key="pair-tests-file")
+    widgets.table(
+        frame,
+        "pair_tests",
+        key="pair-tests",
+        column_config={"Verdict at 5 %": {"width": "large"}},
+    )

@@ -86,6 +86,7 @@ def _positions(ctx: Context, view: PortfolioView) -> None:
         return
     widgets.table(
         view.positions,
+        "positions",
         key="positions",
         column_config={
             "distance": st.column_config.NumberColumn("to liquidation", format="percent"),
@@ -137,7 +138,7 @@ def _tables(ctx: Context, view: PortfolioView) -> None:
             if frame.empty:
                 st.caption("Nothing yet.")
                 continue
-            widgets.table(frame, key=f"portfolio-{name}")
+            widgets.table(frame, name, key=f"portfolio-{name}")
             if name == "orders":
                 _cancel(ctx, view)
     st.caption("Journal: every fill and funding of this account, in order.")

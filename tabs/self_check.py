@@ -59,8 +59,7 @@ def _show(check: SelfCheck) -> None:
             for t in check.tallies
         ]
     )
-    widgets.table(counts, key="self-check-counts")
-    widgets.downloads(lambda: counts, "self_check_counts", key="self-check-counts-file")
+    widgets.table(counts, "self_check_counts", key="self-check-counts")
     st.markdown("##### The newest sample")
     frame = pd.DataFrame(
         [
@@ -76,5 +75,4 @@ def _show(check: SelfCheck) -> None:
             for c in check.newest
         ]
     )
-    widgets.table(frame, key="self-check-table")
-    widgets.downloads(lambda: frame, "self_check", key="self-check-file")
+    widgets.table(frame, "self_check", key="self-check-table")

@@ -71,5 +71,10 @@ def _show(ctx: Context, view: StatsView, options: StatsOptions) -> None:
             else:
                 st.caption(f"– {widgets.escaped(view.missing.get(name, 'not enough data'))}")
     st.markdown("##### By candle")
-    widgets.table(view.minutes.head(500), key="stats-minutes", height=300)
-    widgets.downloads(lambda: view.minutes, f"statistics_{options.symbol}", key="stats-minutes")
+    widgets.table(
+        view.minutes.head(500),
+        f"statistics_{options.symbol}",
+        key="stats-minutes",
+        height=300,
+        whole=lambda: view.minutes,
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,9 @@ from live.host import chart_part, still, still_chart
 from tabs.context import Context
 from views.text import DASH, safe_cell
 
+_PRICES = frozenset({"price", "open", "high", "low", "close"})
+_AMOUNTS = frozenset({"size", "volume", "quantity"})
+_UTC = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)")
 _MARKDOWN = str.maketrans({c: "\\" + c for c in "\\`*_{}[]()#+-.!|<>~$:"})
 
 
@@ -131,7 +135,76 @@ def downloads(frame: Callable[[], pd.DataFrame], name: str, *, key: str) -> None
         )
 
 
-def table(frame: pd.DataFrame, *, key: str, height: int | None = None, **options: Any) -> Any:
-    """A table without its index."""
-    sizes: dict[str, Any] = {} if height is None else {"height": height}
-    return st.dataframe(frame, key=key, hide_index=True, width="stretch", **sizes, **options)
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    key: str,
+    height: int | None = None,
+    whole: Callable[[], pd.DataFrame] | None = None,
+    decimals: int | None = None,
+    column_config: Mapping[str, Any] | None = None,
+) -> None:
+    """A table without its index, and its download as CSV and Parquet.
+
+    Times are shown in the user's zone; in files they are UTC. Prices have ``decimals``, or as many
+    as they need.
+
+    Parameters
+    ----------
+    name : str
+        What the file is called, and what a screen reader says.
+    whole : callable, optional
+        Makes all rows for the file where the table shows a part.
+    """
+    shown, config = shown_times(frame)
+    prices = "plain" if decimals is None else f"%.{decimals}f"
+    for column in _PRICES.intersection(frame.columns):
+        config[column] = st.column_config.NumberColumn(format=prices)
+    for column in _AMOUNTS.intersection(frame.columns):
+        config[column] = st.column_config.NumberColumn(format="plain")
+    st.dataframe(
+        shown,
+        key=key,
+        hide_index=True,
+        width="stretch",
+        height="auto" if height is None else height,
+        column_config=config | dict(column_config or {}),
+        alt=f"Table: {name.replace('_', ' ')}, {len(frame):,} rows",
+    )
+    downloads(whole or (lambda: frame), name, key=f"{key}-file")
+
+
+def shown_times(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The frame with its times as times, and the columns that show them in the user's zone.
+
+    The heading of such a column says on hover which zone that is, and what its first and last row
+    are in UTC.
+    """
+    zone = st.context.timezone if st.session_state.get("zone", "local") == "local" else None
+    times = {str(c): moments for c in frame if (moments := _times(frame[c])) is not None}
+    config = {}
+    for column, moments in times.items():
+        known = moments.dropna()
+        rows = " to ".join(f"{m:%Y-%m-%d %H:%M:%S}" for m in (known.iloc[0], known.iloc[-1]))
+        parts = ".SSS" if (known.dt.microsecond != 0).any() else ""
+        config[column] = st.column_config.DatetimeColumn(
+            format=f"YYYY-MM-DD HH:mm:ss{parts}",
+            timezone=zone or "UTC",
+            help=f"Time in {escaped(zone or 'UTC')}. First and last row in UTC: {rows}.",
+        )
+    return frame.assign(**times), config
+
+
+def _times(column: pd.Series) -> pd.Series | None:
+    """A column of UTC times, as text or as times, or None where it is something else."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column if column.notna().any() else None
+    if not pd.api.types.is_string_dtype(column.dtype) and column.dtype != object:
+        return None
+    known = column[column != DASH].dropna()
+    if not len(known) or not isinstance(known.iloc[0], str) or not _UTC.fullmatch(known.iloc[0]):
+        return None
+    text = column.where(column != DASH).str.removesuffix(" UTC")
+    moments = pd.to_datetime(text, utc=True, errors="coerce", format="ISO8601")
+    return moments if moments.notna().any() else None

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from candles import CandleColumns
-from storage.snapshot import Snapshot
+from storage.snapshot import Snapshot, SymbolSummary
 from views.tables import candle_table
-from views.text import moment, percent
+from views.text import moment, percent, price_decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class StoredView:
     rows: pd.DataFrame
     next_key: int | None
     last_ms: int | None
+    decimals: int | None = None
 
 
 def read_ticks(
@@ -37,7 +38,7 @@ def read_ticks(
         symbol, start_ms=start_ms, end_ms=end_ms, limit=limit, before_row=before_row
     )
     next_key = int(rows["id"].iloc[-1]) if len(rows) == limit else None
-    return _view(snapshot, rows, next_key)
+    return _view(snapshot, rows, next_key, symbol)
 
 
 def read_candles(
@@ -58,7 +59,7 @@ def read_candles(
     next_key = int(columns.open_ms[0]) if len(columns) == limit and first == 0 else None
     columns = CandleColumns(*(getattr(columns, n)[first:] for n in CandleColumns.__slots__))
     rows = candle_table({symbol: columns})[::-1].reset_index(drop=True)
-    return _view(snapshot, rows, next_key)
+    return _view(snapshot, rows, next_key, symbol)
 
 
 def read_gaps(snapshot: Snapshot, symbol: str | None, state: str | None) -> StoredView:
@@ -83,7 +84,9 @@ def read_gaps(snapshot: Snapshot, symbol: str | None, state: str | None) -> Stor
     return _view(snapshot, frame, None)
 
 
-def _view(snapshot: Snapshot, rows: pd.DataFrame, next_key: int | None) -> StoredView:
+def _view(
+    snapshot: Snapshot, rows: pd.DataFrame, next_key: int | None, symbol: str | None = None
+) -> StoredView:
     summaries = snapshot.symbols()
     table = []
     for s in summaries:
@@ -107,4 +110,12 @@ def _view(snapshot: Snapshot, rows: pd.DataFrame, next_key: int | None) -> Store
         rows=rows,
         next_key=next_key,
         last_ms=max((s.last_ms for s in summaries if s.last_ms is not None), default=None),
+        decimals=_decimals(snapshot, symbol, summaries),
     )
+
+
+def _decimals(snapshot: Snapshot, symbol: str | None, summaries: list[SymbolSummary]) -> int | None:
+    """Decimals of a symbol's prices; None where the exchange has not told its tick size."""
+    last = next((s.last_price for s in summaries if s.symbol == symbol), None)
+    listed = snapshot.all_of("instrument")
+    return price_decimals(listed, symbol, last) if symbol in listed else None
