@@ -18,7 +18,15 @@ from typing import Any
 
 from config import Config
 from errors import DatabaseError, ReadOnlyDatabase
-from storage import address, candle_store, gap_ledger, lease, state_store, tick_store
+from storage import (
+    address,
+    candle_store,
+    gap_ledger,
+    lease,
+    leftovers,
+    state_store,
+    tick_store,
+)
 from storage.candle_cache import CandleCache
 from storage.engine import RETENTION_STEP_MS, Engine, Sizes
 from storage.gap_ledger import Gap
@@ -260,6 +268,18 @@ class Database:
                 con.execute("UPDATE meta SET value = value + 1 WHERE key = 'data_version'")
                 self._memory.symbols.clear()
         return deleted
+
+    def prune_leftovers(self, now_ms: int, *, limit: int = 1_000) -> int:
+        """Delete what has piled up beside the ticks; see `storage.leftovers` for what and when.
+
+        One short transaction; call it again until it returns 0.
+        """
+        with self.transaction() as con:
+            return (
+                leftovers.drop_commands(con, now_ms, limit)
+                + leftovers.drop_deliveries(con, now_ms, limit)
+                + leftovers.thin_equity(con, now_ms, limit)
+            )
 
     def retention_cut(self, now_ms: int, hours: int) -> int:
         """The moment before which retention deletes ticks that are older than ``hours``."""

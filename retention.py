@@ -85,6 +85,8 @@ class Retention:
                 break
             deleted += step
             self._stop.wait(self._pause_s)
+        while not self._stop.is_set() and self._db.prune_leftovers(now_ms):
+            self._stop.wait(self._pause_s)
         free_pages = self._shrink()
         self.last = Pruned(deleted, free_pages, not self._stop.is_set())
         return self.last
