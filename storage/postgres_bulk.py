@@ -28,8 +28,9 @@ _MOVE = f"""INSERT INTO ticks ({_COLUMNS})
     WHERE NOT EXISTS (SELECT 1 FROM ticks t WHERE t.symbol = n.symbol
     AND t.trade_id = n.trade_id AND t.timestamp = n.timestamp)
     ON CONFLICT DO NOTHING RETURNING symbol, trade_id"""
-_KNOWN = """SELECT t.trade_id FROM unnest(?::bigint[], ?::bigint[]) AS run (low, high)
-    JOIN ticks t ON t.symbol = ? AND t.trade_id BETWEEN run.low AND run.high"""
+_KNOWN = """SELECT t.symbol, t.trade_id FROM unnest(?::text[], ?::bigint[], ?::bigint[])
+    AS run (symbol, low, high)
+    JOIN ticks t ON t.symbol = run.symbol AND t.trade_id BETWEEN run.low AND run.high"""
 _MERGE = f"""INSERT INTO ohlc_data
     (symbol, timeframe, source, timestamp, open, high, low, close, volume)
     SELECT n.symbol, n.timeframe, 'ticks', n.opened, n.o, n.h, n.l, n.c, n.v
@@ -51,25 +52,31 @@ class PostgresBulk:
     def insert(self, con: Any, state: WriterState, batch: TickBatch, now_iso: str) -> TickBatch:
         """Store the ticks that are not there yet, and return them.
 
-        Prints beyond the newest stored of their symbol cannot be there: they are copied straight
-        into the table. Any others go through a temporary table.
+        Ids that the exchange gave are looked up where they are not beyond the newest stored;
+        what is not there is copied straight into the table. Prints with made ids, whose order
+        says nothing, go through a temporary table. Should a program that does not wait its turn
+        have written the same meanwhile, the unique index refuses it all and it is tried again.
         """
         if self._newest_row is None:
             self._newest_row = con.execute("SELECT coalesce(max(id), 0) FROM ticks").fetchone()[0]
         self._make_days(con, batch)
-        if _is_beyond_all_stored(state, batch):
+        if batch.kind == "made":
+            return self._through_table(con, state, batch, now_iso)
+        kept = _not_stored(con, state, batch)
+        batch = batch if len(kept) == len(batch) else batch.select(kept)
+        if len(batch):
             _copy(con, "ticks", state, batch, now_iso, self._newest_row)
             self._newest_row += len(batch)
-            return batch
-        batch = batch.select(_not_known(con, batch))
-        if not len(batch):
-            return batch
+        return batch
+
+    def _through_table(
+        self, con: Any, state: WriterState, batch: TickBatch, now_iso: str
+    ) -> TickBatch:
+        batch = batch.select(_first_of_each(batch))
         con.execute(_INCOMING)
         _copy(con, "incoming", state, batch, now_iso, 0)
         stored = set(con.execute(_MOVE, (self._newest_row,)).fetchall())
-        self._newest_row += len(stored)
-        if len(stored) == len(batch):
-            return batch
+        self._newest_row = (self._newest_row or 0) + len(stored)
         keys = zip(batch.symbol, batch.trade_id, strict=True)
         return batch.select([i for i, key in enumerate(keys) if key in stored])
 
@@ -89,40 +96,41 @@ class PostgresBulk:
         con.execute(_MERGE, tuple(map(list, zip(*rows, strict=True))))
 
 
-def _is_beyond_all_stored(state: WriterState, batch: TickBatch) -> bool:
-    """Whether ids rise within each symbol, from above the newest that is stored of it."""
-    names, group, _, _, _, ids = batch.arrays()
-    if ((ids[1:] <= ids[:-1]) & (group[1:] == group[:-1])).any():
-        return False
-    first = ids[np.searchsorted(group, np.arange(len(names)))].tolist()
-    for name, first_id in zip(names, first, strict=True):
-        last_id = state.symbols[name].last_id
-        if first_id < 0 or (last_id is not None and first_id <= last_id):
-            return False
-    return True
+def _first_of_each(batch: TickBatch) -> Ints:
+    """Rows of the batch, each id of a symbol once, in their order."""
+    _, group, _, _, _, ids = batch.arrays()
+    if not ((ids[1:] <= ids[:-1]) & (group[1:] == group[:-1])).any():
+        return np.arange(len(ids))
+    order = np.lexsort((np.arange(len(ids)), ids, group))
+    repeat = (np.diff(ids[order]) == 0) & (np.diff(group[order]) == 0)
+    return np.sort(order[np.concatenate(([True], ~repeat))])
 
 
-def _not_known(con: Any, batch: TickBatch) -> Ints:
-    """Rows of the batch, each id once, without those whose id the exchange gave is stored.
+def _not_stored(con: Any, state: WriterState, batch: TickBatch) -> Ints:
+    """Rows of the batch, each id once, without those whose id is stored.
 
     Whatever its time: the unique index would take an id again at another time.
     """
     names, group, _, _, _, ids = batch.arrays()
-    order = np.lexsort((np.arange(len(ids)), ids, group))
-    repeat = (np.diff(ids[order]) == 0) & (np.diff(group[order]) == 0)
-    kept = np.ones(len(ids), dtype=bool)
-    kept[order[1:][repeat]] = False
+    kept = _first_of_each(batch)
+    newest = np.array([_newest_of(state, name) for name in names], dtype=np.int64)
+    late = kept[ids[kept] <= newest[group[kept]]]
+    if not len(late):
+        return kept
+    runs: list[tuple[str, int, int]] = []
     for i, name in enumerate(names):
-        own = np.unique(ids[(group == i) & (ids >= 0)])
-        if not len(own):
-            continue
-        breaks = np.flatnonzero(np.diff(own) > _NEAR_IDS)
-        lows = own[np.concatenate(([0], breaks + 1))].tolist()
-        highs = own[np.concatenate((breaks, [len(own) - 1]))].tolist()
-        known = [row[0] for row in con.execute(_KNOWN, (lows, highs, name))]
-        if known:
-            kept &= (group != i) | ~np.isin(ids, known)
-    return np.flatnonzero(kept)
+        own = np.sort(ids[late[group[late] == i]])
+        for run in np.split(own, np.flatnonzero(np.diff(own) > _NEAR_IDS) + 1):
+            if len(run):
+                runs.append((name, int(run[0]), int(run[-1])))
+    stored = set(con.execute(_KNOWN, tuple(map(list, zip(*runs, strict=True)))).fetchall())
+    known = [row for row in late.tolist() if (batch.symbol[row], batch.trade_id[row]) in stored]
+    return np.setdiff1d(kept, known)
+
+
+def _newest_of(state: WriterState, symbol: str) -> int:
+    last_id = state.symbols[symbol].last_id
+    return -1 if last_id is None else last_id
 
 
 # -- COPY ------------------------------------------------------------------------------------
