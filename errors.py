@@ -7,10 +7,10 @@
     ├── BadInput (ValueError)       what the caller gave cannot be used
     │   └── InsufficientData        it could be used, were there more of it
     ├── DatabaseError
-    │   ├── NotADatabase            the file is something else; it was not touched
+    │   ├── NotADatabase            the place is something else; it was not touched
     │   ├── NewerSchema             written by a later version; it was not touched
-    │   ├── ReadOnlyDatabase        the file or its folder cannot be written
-    │   ├── DatabaseBusy            locked or full for now; worth trying again
+    │   ├── ReadOnlyDatabase        the file, its folder or the server cannot be written
+    │   ├── DatabaseBusy            locked, full or away for now; worth trying again
     │   └── MixedPrints             aggTrade and trade ids do not go into one file
     ├── ComputeError                a long computation cannot go on here
     │   ├── SchedulerUnreachable    nothing answers at DASK_SCHEDULER, or it has no worker
@@ -62,11 +62,11 @@ class InsufficientData(BadInput):
 
 
 class DatabaseError(PlatformError):
-    """The database file cannot be used as asked."""
+    """The database cannot be used as asked."""
 
 
 class NotADatabase(DatabaseError):
-    """The file is not a SQLite database; it was not touched."""
+    """The place is not a database of the platform; it was not touched."""
 
 
 class NewerSchema(DatabaseError):
@@ -74,11 +74,11 @@ class NewerSchema(DatabaseError):
 
 
 class ReadOnlyDatabase(DatabaseError):
-    """The file or its folder cannot be written."""
+    """The file, its folder or the server cannot be written."""
 
 
 class DatabaseBusy(DatabaseError):
-    """The database is locked or full for now; nothing was written, trying again is right."""
+    """The database is locked, full or away for now; nothing was written, trying again is right."""
 
 
 class MixedPrints(DatabaseError):
