@@ -54,7 +54,7 @@ def market(symbols: int, candles: int) -> pd.DataFrame:
 
 def asked(quick: bool) -> dict[str, requests.Request]:
     """The jobs that are timed."""
-    scanned, swept = (180, 16) if quick else (400, 40)
+    scanned, swept = (120, 10) if quick else (400, 40)
     prices = market(scanned, 3000).pivot(index="timestamp", columns="symbol", values="close")
     frame = market(swept, 3000)
     return {
@@ -73,7 +73,7 @@ def dask_of_two(folder: Path) -> Iterator[str]:
     from distributed import Client, LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp://",
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", protocol="tcp://",
         local_directory=str(folder),
     ) as cluster:  # fmt: skip
         with Client(cluster, set_as_default=False) as client:

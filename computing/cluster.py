@@ -250,7 +250,8 @@ def _client_of(address: str, connect_s: float) -> Any:
     try:
         with _quiet():
             return Client(address, timeout=connect_s, set_as_default=False, name="platform")
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        # The last two: certificates are missing, or demanded and not used by the address.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SchedulerUnreachable(
             f"No Dask scheduler answered at {address} within {connect_s:g} s ({reason}). "

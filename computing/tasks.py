@@ -26,7 +26,8 @@ FOLDS = 5
 _SCAN_S = (6e-6, 20e-9)  # a pair, and each candle of it
 _SWEEP_S = (1e-3, 4e-9)  # a pair, and each combination and candle
 _WALK_S = (3e-2, 4e-9)
-_TASK_S = 0.25
+_TASK_S, _LEAST_TASK_S = 0.25, 0.03
+_FEWEST_TASKS = 64
 _LARGEST = 4096
 
 SWEPT = (
@@ -57,8 +58,13 @@ class Kind(NamedTuple):
         return self.units(parameters) * self.each_s(parameters)
 
     def size(self, parameters: Parameters) -> int:
-        """Pairs a task, so that sending one costs little of it; kept with the parameters."""
-        return int(np.clip(_TASK_S / self.each_s(parameters), 1, _LARGEST))
+        """Pairs a task; kept with the parameters, since the keys follow from it.
+
+        So few that every worker has many tasks, so many that sending one costs little of it.
+        """
+        each_s = self.each_s(parameters)
+        few = max(self.units(parameters) / _FEWEST_TASKS, _LEAST_TASK_S / each_s)
+        return max(1, int(min(few, _TASK_S / each_s, _LARGEST)))
 
 
 def do(source: Source, kind: str, key: str) -> str:

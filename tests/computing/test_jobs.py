@@ -243,3 +243,16 @@ def test_the_command_lists_and_runs(database, begun, tmp_path):
     done = command("run", job_id)
     assert done.returncode == 0, done.stderr
     assert "done: 6 of 6 tasks." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("symbols", "candles", "fewest", "most"),
+    [(6, 600, 1, 1), (400, 3000, 60, 70), (500, 525_600, 1000, 10_000)],
+)
+def test_a_job_has_tasks_enough_for_its_workers_and_none_too_small(symbols, candles, fewest, most):
+    parameters = {"symbols": ["s"] * symbols, "candles": candles}
+    kind = tasks.KINDS["scan"]
+    parameters["size"] = kind.size(parameters)
+    keys = kind.keys(parameters)
+    assert fewest <= len(keys) <= most
+    assert sum(int(b) - int(a) for a, b in (k.split("-") for k in keys)) == kind.units(parameters)
