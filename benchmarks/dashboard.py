@@ -24,9 +24,8 @@ from pathlib import Path
 
 import psutil
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path[:0] = [str(HERE), str(ROOT)]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
 from page_paints import paints  # noqa: E402
 from page_sessions import FollowingSession, RunningSession, Session  # noqa: E402

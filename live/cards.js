@@ -76,6 +76,9 @@ class Row {
     const shape = shapeOf(fields);
     if (shape !== this.shape) this.build(fields, shape);
     fields.cards.forEach((card, c) => card.items.forEach((item, i) => this.set[c][i](item)));
+    const [up, down] = fields.colours ?? ["", ""];
+    this.node.style.setProperty("--live-up", up);
+    this.node.style.setProperty("--live-down", down);
     this.node.dataset.seq = seq;
   }
 

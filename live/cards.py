@@ -12,9 +12,18 @@ Item = dict[str, Any]
 Run = tuple[str, str] | tuple[str]
 
 
-def row(cards: Sequence[dict[str, Any]], style: str = "boxes") -> dict[str, Any]:
-    """A part: cards side by side. ``style`` is ``boxes``, ``plain`` or ``pills``."""
-    return {"style": style, "cards": list(cards)}
+def row(
+    cards: Sequence[dict[str, Any]],
+    style: str = "boxes",
+    *,
+    up_down: tuple[str, str] | None = None,
+) -> dict[str, Any]:
+    """A part: cards side by side.
+
+    ``style`` is ``boxes``, ``plain`` or ``pills``; ``up_down`` are the colours of those tones
+    where they are not the page's own.
+    """
+    return {"style": style, "cards": list(cards), "colours": up_down}
 
 
 def card(*items: Item, width: int | None = None, key: str = "") -> dict[str, Any]:

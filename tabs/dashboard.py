@@ -59,7 +59,10 @@ def _parts(view: DashboardView, s: Settings) -> dict[str, dict[str, Any]]:
     colours, pair = palette(s.pair.colour_blind_safe), view.pair
     parts = {
         _HEADLINE: _headline(view),
-        _TILES: cards.row([_tile(tile, colours) for tile in view.market.tiles]),
+        _TILES: cards.row(
+            [_tile(tile, colours) for tile in view.market.tiles],
+            up_down=(colours.up, colours.down),
+        ),
         _WATCH: _watch_list(view, colours),
     }
     if view.pair_figure is not None:

@@ -101,6 +101,7 @@ button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
   border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius, 0.6rem);
   padding: 0.8rem 1rem; max-width: 100%; box-sizing: border-box; overflow-wrap: anywhere;
 }
+.st-key-status .live-card { width: 100%; }
 .live-pills { gap: 0.4rem; }
 .live-pill {
   font-size: 0.85rem; padding: 0.1rem 0.5rem; border-radius: 0.4rem; white-space: nowrap;
@@ -115,8 +116,8 @@ button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
 .live-spark { margin: 0.35rem 0; }
 [data-tone="strong"] { font-weight: 650; }
 [data-tone="muted"] { color: color-mix(in srgb, var(--st-text-color) 62%, transparent); }
-[data-tone="up"] { color: var(--st-green-color, #2ebd9b); }
-[data-tone="down"] { color: var(--st-red-color, #f4586c); }
+[data-tone="up"] { color: var(--live-up, var(--st-green-color)); }
+[data-tone="down"] { color: var(--live-down, var(--st-red-color)); }
 [data-tone="warn"] { color: var(--st-orange-color, #f0a23a); }
 .live-help {
   all: unset; position: relative; cursor: help; width: 1.1em; height: 1.1em; line-height: 1.1em;
