@@ -15,6 +15,8 @@ from tabs.time_span import Span
 from views.stored import StoredView, read_candles, read_gaps, read_ticks
 
 _PAGE = 200
+# A file that is refused is refused within this time, and said in the same drawing of the page.
+_AT_ONCE_S = 0.8
 _SHOWN = ("Ticks", "Candles", "Gap ledger", "Import", "Export")
 _STATES = {"all": None, "open": "open", "filled": "filled", "confirmed absent": "confirmed_absent"}
 
@@ -207,7 +209,7 @@ def _begin_import(ctx: Context, file: Any, symbol: str | None, timeframe: str | 
             now_ms=now_ms,
         )
 
-    jobs.start("import", f"Importing {file.name}", work)
+    jobs.start("import", f"Importing {file.name}", work, compiled=False, wait_s=_AT_ONCE_S)
 
 
 def _export(ctx: Context) -> None:

@@ -66,7 +66,7 @@ def _begin(ctx: Context, ticks: bool, symbol: str, timeframe: str, options: dict
             job.cancelled,
         )
 
-    jobs.start("export", f"Writing {name}", work)
+    jobs.start("export", f"Writing {name}", work, compiled=False, wait_s=0.3)
 
 
 def _offer(made: ExportedFile) -> None:

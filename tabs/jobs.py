@@ -45,20 +45,35 @@ class Job:
         self._cancel.set()
 
 
-def start(key: str, title: str, work: Callable[[Job], Any]) -> Job:
-    """Begin work under a key of this session; the one before under that key is cancelled."""
+def start(
+    key: str, title: str, work: Callable[[Job], Any], *, compiled: bool = True, wait_s: float = 0.0
+) -> Job:
+    """Begin work under a key of this session; the one before under that key is cancelled.
+
+    Parameters
+    ----------
+    compiled : bool
+        Whether it needs the compiled analytics, which it waits for then.
+    wait_s : float
+        Wait so long for it, so that what is over at once is shown at once.
+    """
     before = st.session_state.get(f"job-{key}")
     if before is not None and not before.done:
         before.cancel()
     job = Job(title)
     st.session_state[f"job-{key}"] = job
-    threading.Thread(target=_run, args=(job, work), name=f"job-{key}", daemon=True).start()
+    thread = threading.Thread(
+        target=_run, args=(job, work, compiled), name=f"job-{key}", daemon=True
+    )
+    thread.start()
+    thread.join(wait_s)
     return job
 
 
-def _run(job: Job, work: Callable[[Job], Any]) -> None:
+def _run(job: Job, work: Callable[[Job], Any], compiled: bool) -> None:
     try:
-        warm.wait_until_complete()
+        if compiled:
+            warm.wait_until_complete()
         job.result = work(job)
     except PlatformError as problem:
         job.error = str(problem)

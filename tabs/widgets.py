@@ -18,6 +18,8 @@ from views.text import DASH, safe_cell
 
 _PRICES = frozenset({"price", "open", "high", "low", "close"})
 _AMOUNTS = frozenset({"size", "volume", "quantity"})
+# As many digits as a price needs, none of them a rounding of binary numbers.
+_SHORT = "%.10g"
 _UTC = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)")
 _MARKDOWN = str.maketrans({c: "\\" + c for c in "\\`*_{}[]()#+-.!|<>~$:"})
 
@@ -158,11 +160,11 @@ def table(
         Makes all rows for the file where the table shows a part.
     """
     shown, config = shown_times(frame)
-    prices = "plain" if decimals is None else f"%.{decimals}f"
+    prices = _SHORT if decimals is None else f"%.{decimals}f"
     for column in _PRICES.intersection(frame.columns):
         config[column] = st.column_config.NumberColumn(format=prices)
     for column in _AMOUNTS.intersection(frame.columns):
-        config[column] = st.column_config.NumberColumn(format="plain")
+        config[column] = st.column_config.NumberColumn(format=_SHORT)
     st.dataframe(
         shown,
         key=key,
