@@ -8,6 +8,7 @@ seconds, everyone else is a viewer and takes over when the holder is gone.
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import socket
@@ -327,6 +328,7 @@ class Runtime:
 
     def _beat(self, stop: threading.Event) -> None:
         """Until stopped: renew or seek the lease, publish health, obey commands, prune."""
+        _load_what_collecting_takes()
         due: dict[Callable[[Database], None], list[float]] = {
             self._renew: [0.0, _RENEW_S],
             self._publish: [0.0, _BEAT_S],
@@ -479,6 +481,12 @@ class Runtime:
         """Remember these for the next start."""
         if self._database is not None:
             self._database.put_all("setting", settings)
+
+
+def _load_what_collecting_takes() -> None:
+    """Import it before it is needed: who stands by should not begin with that at a takeover."""
+    for name in ("collector", "desk", "collecting.rest", "simulator.server", "simulator.replay"):
+        importlib.import_module(name)
 
 
 def _wall_ms() -> int:
