@@ -67,6 +67,11 @@ def test_sockets_stay_where_the_wire_is(name):
     assert allowed or not found
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_only_computing_deals_tasks_out(name):
+    assert is_in(name, "computing/") or not {"joblib", "dask", "distributed"} & roots_of(name)
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if is_in(n, *PURE)])
 def test_the_numbers_do_no_input_or_output_and_read_no_clock(name):
     forbidden = {"database", "storage", "runtime", "collector", "binance", "requests", "threading"}

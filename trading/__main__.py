@@ -1,4 +1,4 @@
-"""``python -m trading``: one small backtest and sweep, so that their loops stand compiled on disk.
+"""``python -m trading``: compile a backtest, a bootstrap and a sweep into the cache on disk.
 
 The loops of ``kernels`` that carry many arguments compile when they are first called. Called here,
 in a process of its own, they keep nobody waiting (see ``python -m kernels``).
@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from trading.backtest import PairSettings, run_pair
+from trading.bootstrap import bootstrap_intervals
 from trading.candle_pair import PairCandles, pair_candles
+from trading.metrics import YEAR_MS
 from trading.optimize import Grid, sweep
 
 _CANDLES = 2_000
@@ -32,6 +34,7 @@ def main() -> int:
     """Run them once; 0."""
     candles = made_up_candles()
     result = run_pair(candles, PairSettings())
+    bootstrap_intervals(result.returns, YEAR_MS / candles.timeframe_ms)
     trials = sweep(candles, Grid(), PairSettings()).trials
     print(f"{len(result.trades)} trades, {trials} combinations")
     return 0

@@ -1,40 +1,19 @@
-"""A small market, jobs on it, and functions that workers of every kind can import."""
+"""Jobs on a small market."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
+
+# Where worker processes find `mischief`: they are handed this path.
+sys.path.append(str(Path(__file__).parent))
+
+from small_market import ASK, NOW_MS, market
 
 from computing import jobs, requests
 from database import Database
-from trading.ask import BacktestAsk
-
-HERE = Path(__file__).parent
-NOW_MS = 1_760_000_000_000
-SYMBOLS = ("aaa", "bbb", "ccc", "ddd", "eee", "fff")
-ASK = BacktestAsk("aaa", "bbb", "1min", z_window=20, hedge_window=40, taker_bps=1.0)
-
-if str(HERE) not in sys.path:
-    # Where worker processes find `mischief`: they are handed this path.
-    sys.path.append(str(HERE))
-
-
-def market(n=600, symbols=SYMBOLS):
-    """Closed candles of symbols that share a walk, the same at every call."""
-    rng = np.random.default_rng(7)
-    shared = 100 + rng.normal(0, 0.1, n).cumsum()
-    times = pd.date_range("2026-01-01", periods=n, freq="1min", tz="UTC")
-    parts = []
-    for k, symbol in enumerate(symbols):
-        noise = rng.normal(0, 0.2, n) + (rng.normal(0, 0.1, n).cumsum() if k > 2 else 0)
-        close = (1 + k / 4) * shared + noise
-        opens = np.r_[close[0], close[:-1]]
-        part = {"symbol": symbol, "timestamp": times, "open": opens, "close": close, "volume": 1.0}
-        parts.append(pd.DataFrame(part))
-    return pd.concat(parts, ignore_index=True)
+from trading.candle_pair import pair_candles
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +26,6 @@ def frame():
 def asked(frame):
     """A request of each kind, by name."""
     prices = frame.pivot(index="timestamp", columns="symbol", values="close")
-    from trading.candle_pair import pair_candles
-
     legs = [frame[frame["symbol"] == s] for s in ("aaa", "bbb")]
     candles = pair_candles(*legs, timeframe_ms=60_000, symbol1="aaa", symbol2="bbb")
     return {

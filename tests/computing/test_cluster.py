@@ -11,7 +11,7 @@ from contextlib import nullcontext
 import mischief
 import pytest
 from clusters import ROOT, DaskProcesses, free_port
-from conftest import ASK, NOW_MS, market
+from small_market import ASK, NOW_MS, market
 
 from computing import jobs, requests
 from computing.cluster import Cluster

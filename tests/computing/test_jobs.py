@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clusters import ROOT
-from conftest import ASK, NOW_MS, market
+from small_market import ASK, NOW_MS, market
 
 from analytics import Analytics
 from computing import inputs, jobs, requests, results, tasks

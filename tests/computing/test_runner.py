@@ -6,11 +6,14 @@ import threading
 import time
 
 import mischief
+import numpy as np
 import psutil
 import pytest
 
+from analytics import Analytics
 from computing.runner import Here, Processes, gathered, outcomes
 from errors import ComputeError
+from trading.bootstrap import bootstrap_intervals
 
 PLACES = [Here, Processes]
 
@@ -90,3 +93,20 @@ def test_gathered_values_are_in_the_order_of_the_calls():
     assert gathered(mischief.square, [(3,), (1,), (2,)]) == [9, 1, 4]
     with pytest.raises(ComputeError, match="no square"):
         gathered(mischief.square_or_refuse, [(1, 1)])
+
+
+@pytest.mark.parametrize("make", PLACES)
+def test_bootstraps_are_the_same_whoever_does_their_tasks(make):
+    def run(function, calls):
+        return gathered(function, calls, make(2))
+
+    rng = np.random.default_rng(5)
+    returns = rng.normal(1e-4, 1e-3, 300)
+    assert bootstrap_intervals(returns, 365.0, run=run) == bootstrap_intervals(returns, 365.0)
+    x = 100 + rng.normal(0, 0.1, 200).cumsum()
+    y = 2 * x + rng.normal(0, 0.2, 200)
+    fits = [
+        Analytics.fit_hedge(y, x, method="huber", draws=120, run=who).ratio_interval
+        for who in (None, run)
+    ]
+    assert fits[0] == fits[1]
