@@ -95,6 +95,7 @@ class Runtime:
         self._database: Database | None = None
         self._error: str | None = None
         self._open_again_s = float("inf")
+        self._troubles: dict[str, str] = {}
         self._exchange: Exchange | None = None
         self._collector: BatchTickCollector | None = None
         self._desk: Desk | None = None
@@ -348,12 +349,19 @@ class Runtime:
         database = self._database
         if database is None:
             return
+        name = task.__name__.strip("_")
         try:
             task(database)
         except PlatformError as error:
-            log.warning("%s: %s", task.__name__.strip("_"), error)
+            # Once for as long as it lasts: a server may be away for hours.
+            if self._troubles.get(name) != str(error):
+                log.warning("%s: %s", name, error)
+            self._troubles[name] = str(error)
         except Exception:
-            log.exception("%s failed", task.__name__.strip("_"))
+            log.exception("%s failed", name)
+        else:
+            if self._troubles.pop(name, None):
+                log.info("%s works again", name)
 
     def _renew(self, database: Database) -> None:
         held = database.acquire_lease(LEASE, self.holder, self.description)
