@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from config import Config
 from storage.job_store import JobRow
 from tabs import jobs, long_runs, scanner, sidebar, widgets
 from tabs.context import Context
@@ -34,6 +35,14 @@ def render(ctx: Context) -> None:
         view.table, "jobs", key="jobs-table", height=min(420, 40 + 36 * len(view.table)),
         column_config={"done": bar},
     )  # fmt: skip
+    where = (
+        f"the Dask scheduler {Config.DASK_SCHEDULER}"
+        if Config.DASK_SCHEDULER
+        else ("processes of this machine (a cluster: DASK_SCHEDULER)")
+    )
+    st.caption(
+        widgets.escaped(f"Small jobs are done in this program at once, long ones by {where}.")
+    )
     by_id = {job.id: job for job in view.jobs}
     chosen = st.selectbox(
         "Job", list(by_id), key="jobs-chosen", width=520,
