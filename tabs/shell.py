@@ -121,7 +121,7 @@ button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
 [data-tone="warn"] { color: var(--st-orange-color, #f0a23a); }
 .live-help {
   all: unset; position: relative; cursor: help; width: 1.1em; height: 1.1em; line-height: 1.1em;
-  text-align: center; font-size: 0.75rem; border-radius: 50%; opacity: 0.7;
+  text-align: center; font-size: 0.75rem; border-radius: 50%; opacity: 0.85;
   border: 1px solid currentColor;
 }
 .live-help[hidden] { display: none; }
