@@ -352,6 +352,10 @@ class Database:
         with self.transaction() as con:
             return lease.acquire(con, name, holder, description, self._engine.now_ms(con))
 
+    def clock_ms(self, con: Any) -> int:
+        """The clock of all who share the database, read in a transaction of theirs."""
+        return self._engine.now_ms(con)
+
     def release_lease(self, name: str, holder: str) -> None:
         """Give the lease back."""
         with self.transaction() as con:

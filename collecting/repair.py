@@ -189,7 +189,7 @@ class Repairer:
             except FeedError as error:
                 wait_s = self._note_trouble(error, delays)
             except DatabaseError as error:
-                log.warning("repair waits: %s", error)
+                self._say(error)
                 wait_s = next(delays)
             except Exception:
                 log.exception("a step of the repair failed")
@@ -199,15 +199,19 @@ class Repairer:
                 self._wake.clear()
 
     def _note_trouble(self, error: FeedError, delays: Iterator[float]) -> float:
-        if self.progress.trouble != str(error):
-            log.warning("repair waits: %s", error)
-        self.progress.trouble = str(error)
+        self._say(error)
         retry_after_s = error.retry_after_s if isinstance(error, RateLimited) else None
         wait_s = wait_after(delays, retryable=is_retryable(error), retry_after_s=retry_after_s)
         # A wake-up by a new hole must not cut the wait that the exchange asked for.
         if self._stopping.wait(wait_s):
             return 0.0
         return 0.0
+
+    def _say(self, error: Exception) -> None:
+        """Log a trouble when it is new, not at every attempt."""
+        if self.progress.trouble != str(error):
+            log.warning("repair waits: %s", error)
+        self.progress.trouble = str(error)
 
     def _step(self) -> float:
         """One request at most; returns how long to wait before the next step."""

@@ -122,7 +122,7 @@ class _Run:
         while not self.over.wait(_BEAT_S):
             try:
                 with self.database.transaction() as con:
-                    now_ms = time.time_ns() // 1_000_000
+                    now_ms = self.database.clock_ms(con)
                     if not job_store.beat(con, self.job.id, self.runner, self.pace(), now_ms):
                         self.lost.set()
             except DatabaseBusy as error:
@@ -150,7 +150,7 @@ class _Run:
         while True:
             try:
                 with self.database.transaction() as con:
-                    job_store.store(con, self.job.id, [row], time.time_ns() // 1_000_000)
+                    job_store.store(con, self.job.id, [row], self.database.clock_ms(con))
                 break
             except DatabaseBusy:
                 if time.monotonic() > deadline:
@@ -213,9 +213,9 @@ def run(
 @contextlib.contextmanager
 def _claimed(work: _Run) -> Iterator[None]:
     """The job is this process's, and beats; at the end its row says how it ended."""
-    now_ms = time.time_ns() // 1_000_000
     with work.database.transaction() as con:
-        if not job_store.claim(con, work.job.id, work.runner, now_ms):
+        # The server's clock, so that hosts whose clocks differ agree on who still beats.
+        if not job_store.claim(con, work.job.id, work.runner, work.database.clock_ms(con)):
             raise ComputeError("Another process works on this job already, or it was deleted.")
     beating = threading.Thread(target=work.beat, name=f"job-beat-{work.job.id}", daemon=True)
     beating.start()
@@ -260,8 +260,8 @@ def _work_on(
 
 def _end(work: _Run, why: str) -> None:
     """Write down how it ended: done, failed in part, or stopped with what there is."""
-    now_ms = time.time_ns() // 1_000_000
     with work.database.transaction() as con:
+        now_ms = work.database.clock_ms(con)
         results = job_store.results(con, work.job.id)
         done = [(r.task_key, r.body) for r in results if r.state == "done"]
         failed = [r for r in results if r.state == "failed"]

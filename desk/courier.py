@@ -63,12 +63,16 @@ class Courier:
             self._thread = None
 
     def _run(self) -> None:
+        trouble = ""
         while not self._stop.is_set():
             try:
                 while not self._stop.is_set() and self.send_due():
                     pass
+                trouble = ""
             except PlatformError as error:
-                log.warning("deliveries wait: %s", error)
+                if str(error) != trouble:
+                    log.warning("deliveries wait: %s", error)
+                trouble = str(error)
             except Exception:  # the top of a thread: one bad turn is not the last
                 log.exception("a delivery failed unexpectedly")
             self._wake.wait(_POLL_S)
