@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import time
@@ -149,6 +150,19 @@ def test_every_tab_shows_itself_whatever_is_stored(open_app, tab, symbols):
     app = open_app(symbols, tab)
     assert_healthy(app)
     assert "SIMULATED DATA" in texts(app)
+
+
+def test_the_tab_of_the_readme_shows_what_is_stored(open_app, monkeypatch):
+    readme = (Path(APP).parent / "README.md").read_text(encoding="utf-8")
+    (example,) = [e for e in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "TABS" in e]
+    monkeypatch.setattr(shell, "TABS", dict(shell.TABS))
+    exec(example, {})
+    app = open_app(2, "Last prices")
+    assert_healthy(app)
+    shown = {m.label: float(m.value) for m in app.metric if m.label in TWO}
+    path = Config.DB_PATH.replace("t.db", "t_demo.db")
+    with Database(path, read_only=True) as database, database.snapshot() as snapshot:
+        assert shown == {s.symbol: s.last_price for s in snapshot.symbols()}
 
 
 def test_with_nothing_stored_the_page_says_what_to_do_next(open_app):
