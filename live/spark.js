@@ -24,6 +24,10 @@ function create(mount) {
   };
 }
 
+// Colours come as those of the dark theme; on a light ground they are drawn darker.
+export const onLight = (node) =>
+  /^\s*#[c-f]/i.test(getComputedStyle(node).getPropertyValue("--st-background-color"));
+
 export function draw(mount, { values, height, colour, alt }) {
   let spark = lines.get(mount);
   if (!spark) lines.set(mount, (spark = create(mount)));
@@ -35,9 +39,7 @@ export function draw(mount, { values, height, colour, alt }) {
   spark.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
   spark.svg.setAttribute("height", height);
   spark.svg.setAttribute("aria-label", alt);
-  // The colours are the dark theme's; on a light ground they are drawn darker.
-  const ground = getComputedStyle(mount).getPropertyValue("--st-background-color");
-  spark.svg.style.filter = /^\s*#[c-f]/i.test(ground) ? "brightness(0.74) saturate(1.25)" : "";
+  spark.svg.style.filter = onLight(mount) ? "brightness(0.74) saturate(1.25)" : "";
   spark.svg.dataset.lastY = values[values.length - 1];
   spark.line.setAttribute("d", path);
   spark.line.setAttribute("stroke", colour);

@@ -55,7 +55,7 @@ def start_server(folder: Path, source: str, **settings: str) -> Server:
     environment = os.environ | {
         "CRYPTO_DB_PATH": str(folder / "ticks.db"),
         "DATA_SOURCE": source,
-        "REFRESH_INTERVAL": "1000",
+        "REFRESH_INTERVAL": "500",
         **settings,
     }
     with log.open("wb") as out:
@@ -118,9 +118,9 @@ def dead_server(tmp_path: Path) -> Iterator[Server]:
     stop_server(server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The system's Chromium."""
+    """The system's Chromium; not for longer, because its driver keeps an event loop running."""
     if CHROMIUM is None:
         message = "Chromium is not installed; on Debian: apt-get install chromium"
         if os.environ.get("REQUIRE_BROWSER"):
