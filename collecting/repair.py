@@ -203,8 +203,7 @@ class Repairer:
         retry_after_s = error.retry_after_s if isinstance(error, RateLimited) else None
         wait_s = wait_after(delays, retryable=is_retryable(error), retry_after_s=retry_after_s)
         # A wake-up by a new hole must not cut the wait that the exchange asked for.
-        if self._stopping.wait(wait_s):
-            return 0.0
+        self._stopping.wait(wait_s)
         return 0.0
 
     def _say(self, error: Exception) -> None:

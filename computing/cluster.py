@@ -8,6 +8,7 @@ no more are taken off the scheduler; a scheduler that comes back is found again.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -188,16 +189,8 @@ class Cluster:
 
     def _compare_versions(self) -> None:
         """Refuse workers that may give other results than this process would."""
-        answers: dict[str, Any] = {}
-
-        def ask() -> None:
-            with _quiet():
-                answers.update(self._client.run(stamp, on_error="return"))
-
-        # A frozen worker never answers; the others are not to wait for it.
-        asking = threading.Thread(target=ask, name="dask-versions", daemon=True)
-        asking.start()
-        asking.join(self._connect_s)
+        with _quiet():
+            answers = self._client.sync(self._stamps, list(self._worker_info()))
         for worker, theirs in answers.items():
             if isinstance(theirs, BaseException):
                 raise VersionsDiffer(
@@ -209,6 +202,24 @@ class Cluster:
                     f"The worker {worker} has other versions: {found}. Its results could differ, "
                     "so nothing was started; install the same on every host."
                 )
+
+    async def _stamps(self, workers: list[str]) -> dict[str, Any]:
+        """What each worker says of itself, or why it could not.
+
+        They are asked one by one: a frozen worker never answers, and what the others say counts.
+        """
+        asked = [
+            asyncio.ensure_future(self._client.run(stamp, workers=[worker], on_error="return"))
+            for worker in workers
+        ]
+        answers: dict[str, Any] = {}
+        if asked:
+            answered, silent = await asyncio.wait(asked, timeout=self._connect_s)
+            for one in answered:
+                answers |= one.result()
+            for one in silent:
+                one.cancel()
+        return answers
 
     # -- the watch ---------------------------------------------------------------------------
 

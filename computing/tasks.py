@@ -236,7 +236,6 @@ def _sweep_axis(asked: Asked, place: int) -> dict[str, Array]:
 
 def _sweep_pair(asked: Asked) -> list[float]:
     from trading.backtest import run_pair
-    from trading.metrics import YEAR_MS
     from trading.optimize import sweep
     from trading.overfitting import deflated_sharpe
 
@@ -247,10 +246,7 @@ def _sweep_pair(asked: Asked) -> list[float]:
     if plateau is not None and peak is not None:
         chosen = found.frame.iloc[plateau.row]
         returns = run_pair(candles, found.settings_of(plateau), gaps=gaps).returns
-        a_candle = np.nan_to_num(found.frame["sharpe"].to_numpy(np.float64)) / np.sqrt(
-            YEAR_MS / candles.timeframe_ms
-        )
-        deflated = deflated_sharpe(returns, a_candle).value
+        deflated = deflated_sharpe(returns, found.sharpes_a_candle()).value
         row |= {name: chosen[name] for name in SWEPT if name in chosen and name != "hedge"}
         row |= {
             "hedge": [plan.label for plan in grid.hedges].index(plateau.hedge.label),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
@@ -50,8 +49,3 @@ def _fingerprint() -> str:
             digest.update(path.relative_to(_ROOT).as_posix().encode())
             digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:8]
-
-
-def can_import() -> str:
-    """The interpreter that answers: that it answers shows that it has the platform's code."""
-    return sys.executable

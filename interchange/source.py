@@ -169,26 +169,37 @@ def last_part(name: str) -> str:
 def _open_zip(
     raw: BinaryIO, label: str, limits: Limits, stack: ExitStack
 ) -> tuple[BinaryIO, int, str]:
-    try:
+    with _zip_problems(label):
         archive = stack.enter_context(zipfile.ZipFile(raw))
-        member = _only_member(archive.infolist(), label)
-        if member.flag_bits & 1:
-            raise BadInput(f"{label} is encrypted; give the file without a password.")
-        if member.file_size > limits.max_unpacked_bytes:
-            raise _too_large(limits.max_unpacked_bytes)
-        expanded = member.file_size / max(1, member.compress_size)
-        if expanded > limits.max_ratio and member.file_size > limits.ratio_from_bytes:
-            raise BadInput(
-                f"{label} would grow {expanded:,.0f}-fold when unpacked; no table of prices does, "
-                f"{limits.max_ratio} is allowed."
-            )
+    member = _only_member(archive.infolist(), label)
+    if member.flag_bits & 1:
+        raise BadInput(f"{label} is encrypted; give the file without a password.")
+    if member.file_size > limits.max_unpacked_bytes:
+        raise _too_large(limits.max_unpacked_bytes)
+    expanded = member.file_size / max(1, member.compress_size)
+    if expanded > limits.max_ratio and member.file_size > limits.ratio_from_bytes:
+        raise BadInput(
+            f"{label} would grow {expanded:,.0f}-fold when unpacked; no table of prices does, "
+            f"{limits.max_ratio} is allowed."
+        )
+    with _zip_problems(label):
         opened = stack.enter_context(archive.open(member))
-    # zipfile says NotImplementedError where it does not know how a member is compressed.
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as problem:
-        if isinstance(problem, BadInput):
-            raise
-        raise BadInput(f"{label} is not a sound zip archive: {problem}.") from None
     return cast(BinaryIO, opened), member.file_size, last_part(member.filename)
+
+
+@contextmanager
+def _zip_problems(label: str) -> Iterator[None]:
+    """What is wrong with a zip archive, in a sentence."""
+    try:
+        yield
+    except RuntimeError as problem:
+        # zipfile's for what it knows of and cannot unpack: a later version, another compression.
+        raise BadInput(
+            f"{label} is packed in a way that cannot be unpacked here ({problem}); "
+            "pack it as a plain zip, or give the file itself."
+        ) from None
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as problem:
+        raise BadInput(f"{label} is not a sound zip archive: {problem}.") from None
 
 
 def _only_member(members: list[zipfile.ZipInfo], label: str) -> zipfile.ZipInfo:

@@ -99,6 +99,14 @@ class SweepResult:
         """Combinations that were run."""
         return int(self.frame["trades"].notna().sum())
 
+    def sharpes_a_candle(self) -> Array:
+        """Each combination's Sharpe ratio of one candle, not of a year; 0 where it never traded.
+
+        What `overfitting.deflated_sharpe` holds a candle's returns against.
+        """
+        yearly = np.nan_to_num(self.frame["sharpe"].to_numpy(np.float64))
+        return yearly / math.sqrt(YEAR_MS / self.timeframe_ms)
+
     def best(self, figure: str = "sharpe") -> Best | None:
         """The peak: highest figure of one combination; None where there is no number."""
         return self._pick(self.frame[figure].to_numpy(np.float64), figure)

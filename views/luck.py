@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
 from errors import PlatformError
-from trading.metrics import YEAR_MS
 from views.text import percent
 
 # Even, and with 924 ways to choose half of them: enough for a share to within two points.
@@ -46,11 +42,7 @@ def luck_of(result: Any, chosen_returns: Any | None) -> tuple[tuple[Fact, ...], 
     )
     if chosen_returns is None:
         return (trials,), "No combination traded, so there is nothing to judge."
-    # Shown Sharpes are a year's; what is compared here is a candle's. Never traded counts as 0.
-    a_candle = np.nan_to_num(result.frame["sharpe"].to_numpy(dtype=float)) / math.sqrt(
-        YEAR_MS / result.timeframe_ms
-    )
-    deflated = deflated_sharpe(chosen_returns, a_candle)
+    deflated = deflated_sharpe(chosen_returns, result.sharpes_a_candle())
     skill = (
         "Deflated Sharpe",
         percent(deflated.value, 1),

@@ -177,8 +177,13 @@ def test_workers_of_another_version_are_named(tmp_path_factory):
     skewed = DaskProcesses(folder)
     try:
         skewed.start_scheduler()
-        skewed.start_worker(path=[folder])
-        skewed.wait_for(1)
+        for _ in range(2):
+            skewed.start_worker(path=[folder])
+        skewed.wait_for(2)
+        with pytest.raises(VersionsDiffer, match=r"scipy 0\.0\.1 \(here \d"):
+            Cluster(skewed.address).__enter__()
+        # One that is frozen never answers; the other is still heard.
+        os.kill(skewed.pid_of_worker(0), signal.SIGSTOP)
         with pytest.raises(VersionsDiffer, match=r"scipy 0\.0\.1 \(here \d"):
             Cluster(skewed.address).__enter__()
     finally:

@@ -244,10 +244,10 @@ def damaged():
     return upload(bytes(body), "BTCUSDT-aggTrades-2024-08-08.zip")
 
 
-def encrypted():
+def in_directory(offset, value):
+    """A zip whose directory says something else of its file."""
     body = bytearray(zipped(("a.csv", "x")).getvalue())
-    at = body.index(b"PK\x01\x02")
-    body[at + 8] |= 1
+    body[body.index(b"PK\x01\x02") + offset] = value
     return upload(bytes(body), "a.zip")
 
 
@@ -268,7 +268,9 @@ HOSTILE = {
     "a cut zip": lambda: upload(zipped(("a.csv", archive_rows(999))).getvalue()[:-90], "a.zip"),
     "a cut gzip": lambda: upload(gzip.compress(archive_rows(9999).encode())[:-900],
                                  "BTCUSDT-aggTrades-2024-08-08.csv.gz"),
-    "an encrypted zip": encrypted,
+    "an encrypted zip": lambda: in_directory(8, 1),
+    "an unknown compression": lambda: in_directory(10, 97),
+    "a later zip": lambda: in_directory(6, 99),
     "nothing": lambda: upload(b"", "a.csv"),
     "blank lines": lambda: upload(b"\n" * 100_000, "a.csv"),
     "a picture": lambda: upload(b"\x89PNG\r\n\x1a\n" + bytes(1000), "a.csv"),
@@ -293,6 +295,14 @@ def test_a_hostile_file_becomes_a_sentence_within_two_seconds(db, what):
     assert sentence.endswith(".")
     assert len(sentence) < 500
     assert count(db) == 0 or what in ("a damaged zip", "a cut gzip")
+
+
+@pytest.mark.parametrize(("offset", "value"), [(10, 97), (6, 99)])
+def test_a_zip_that_is_sound_and_cannot_be_unpacked_is_told_apart_from_a_broken_one(
+    db, offset, value
+):
+    with pytest.raises(BadInput, match="packed in a way that cannot be unpacked here"):
+        import_file(db, in_directory(offset, value), limits=UPLOAD_LIMITS)
 
 
 def test_sizes_and_rows_are_limited(db):
