@@ -1,7 +1,8 @@
 // Rows of cards: labels, values, lines of text and small lines, each changed in place. The markup is
 // built once for a shape; what comes later is text, never markup.
 import { drop, take } from "./hub.js";
-import { draw, onLight } from "./spark.js";
+import { draw } from "./spark.js";
+import { inkOnGround, isLight } from "./theme.js";
 
 const rows = new WeakMap();
 
@@ -76,8 +77,8 @@ class Row {
     const shape = shapeOf(fields);
     if (shape !== this.shape) this.build(fields, shape);
     fields.cards.forEach((card, c) => card.items.forEach((item, i) => this.set[c][i](item)));
-    const darker = onLight(this.node);
-    const [up, down] = (fields.colours ?? []).map((c) => (darker ? `color-mix(in srgb, ${c} 62%, black)` : c));
+    const light = isLight(this.node);
+    const [up, down] = (fields.colours ?? []).map((colour) => inkOnGround(colour, light));
     this.node.style.setProperty("--live-up", up ?? "");
     this.node.style.setProperty("--live-down", down ?? "");
     this.node.dataset.seq = seq;

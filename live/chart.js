@@ -1,6 +1,7 @@
 // A Plotly chart that is updated in place. One chart lives in each mount; a part brings columns and
 // a figure; zoom, pan, legend choices and hover stay the user's until a double click.
 import { drop, take } from "./hub.js";
+import { isLight, onGround } from "./theme.js";
 
 const charts = new WeakMap();
 const MINUTE = 60000;
@@ -23,30 +24,12 @@ export function loadPlotly(url) {
 const offset = (ms) => -new Date(ms).getTimezoneOffset() * MINUTE;
 const drawnAs = (ms) => ms - offset(ms - offset(ms));
 
-// Figures come in the colours of the dark theme; on a light ground each has one of its own that can
-// be told from white.
-const ON_LIGHT = {
-  "#8b96ad": "#566179", "#ffffff": "#161c2b", "#141b2c": "#f2f4fa", "#33415f": "#c3cbe0",
-  "#6c8cff": "#3a55cf", "#f0a23a": "#b86a00", "#2ebd9b": "#0f8f70", "#f4586c": "#d1304a",
-  "#d57bff": "#9a35d0", "#4fc3f7": "#0b7fb8", "#c0ca33": "#75800a", "#ff8a65": "#c9502a",
-  "#56b4e9": "#1f7fbf", "#e69f00": "#b87400", "#009e73": "#00805d", "#cc79a7": "#a84d80",
-  "#f0e442": "#8f8500", "#0072b2": "#0072b2", "#d55e00": "#d55e00", "#bbbbbb": "#6b6b6b",
-};
-
-export function isLight(mount) {
-  const ground = getComputedStyle(mount).getPropertyValue("--st-background-color").trim();
-  const parts = ground.startsWith("#")
-    ? ground.slice(1).match(/../g).map((part) => parseInt(part, 16))
-    : (ground.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);
-  return 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2] > 140;
-}
-
 function unpack(part, light) {
   const local = part.fields.zone === "local";
   const columns = part.columns.map(({ time, values }) => (time && !local ? values.map(drawnAs) : values));
   const walk = (node) => {
     if (Array.isArray(node)) return node.map(walk);
-    if (typeof node === "string") return light ? (ON_LIGHT[node] ?? node) : node;
+    if (typeof node === "string") return onGround(node, light);
     if (node === null || typeof node !== "object") return node;
     if ("$" in node) return columns[node.$];
     return painted(Object.fromEntries(Object.entries(node).map(([k, v]) => [k, walk(v)])));
@@ -79,7 +62,7 @@ function themed(layout, mount) {
     bordercolor: read("--st-border-color", "#232c42"),
     font: { color: text, size: 12 },
   };
-  const muted = isLight(mount) ? ON_LIGHT["#8b96ad"] : "#8b96ad";
+  const muted = onGround("#8b96ad", isLight(mount));
   layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: text };
 }
 

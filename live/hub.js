@@ -96,20 +96,28 @@ function rerun() {
   plan.trigger("rerun", now);
 }
 
+// The bytes of the answer, or null where there is none.
+async function fetched(address) {
+  try {
+    const answer = await fetch(address, {
+      cache: "no-store",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    return answer.status === 200 ? new Uint8Array(await answer.arrayBuffer()) : null;
+  } catch (problem) {
+    if (problem instanceof TypeError || problem instanceof DOMException) return null;
+    throw problem;
+  }
+}
+
 async function ask() {
   if (asking || !plan) return;
   asking = true;
   const { feed, url } = plan;
   try {
-    const answer = await fetch(`${url}${feed}?have=${common()}`, {
-      cache: "no-store",
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
-    if (answer.status === 200) apply(read(new Uint8Array(await answer.arrayBuffer())));
+    const bytes = await fetched(`${url}${feed}?have=${common()}`);
+    if (bytes) apply(read(bytes));
     else if (plan?.feed === feed) rerun();
-  } catch (problem) {
-    if (!(problem instanceof TypeError || problem instanceof DOMException)) throw problem;
-    if (plan?.feed === feed) rerun();
   } finally {
     asking = false;
   }

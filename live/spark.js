@@ -1,4 +1,6 @@
 // A small line, drawn as SVG and updated in place: the markup is made once, its points are moved.
+import { isLight, onGround } from "./theme.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const lines = new WeakMap();
 const WIDTH = 240;
@@ -24,10 +26,6 @@ function create(mount) {
   };
 }
 
-// Colours come as those of the dark theme; on a light ground they are drawn darker.
-export const onLight = (node) =>
-  /^\s*#[c-f]/i.test(getComputedStyle(node).getPropertyValue("--st-background-color"));
-
 export function draw(mount, { values, height, colour, alt }) {
   let spark = lines.get(mount);
   if (!spark) lines.set(mount, (spark = create(mount)));
@@ -39,10 +37,10 @@ export function draw(mount, { values, height, colour, alt }) {
   spark.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
   spark.svg.setAttribute("height", height);
   spark.svg.setAttribute("aria-label", alt);
-  spark.svg.style.filter = onLight(mount) ? "brightness(0.74) saturate(1.25)" : "";
   spark.svg.dataset.lastY = values[values.length - 1];
+  const ink = onGround(colour, isLight(mount));
   spark.line.setAttribute("d", path);
-  spark.line.setAttribute("stroke", colour);
+  spark.line.setAttribute("stroke", ink);
   spark.area.setAttribute("d", `${path}L${WIDTH} ${height}L0 ${height}Z`);
-  spark.area.setAttribute("fill", colour);
+  spark.area.setAttribute("fill", ink);
 }

@@ -15,7 +15,7 @@ from runtime import FeedStatus, Runtime
 from storage.snapshot import Snapshot
 from tabs import page_parts
 from views.pair import PairOptions
-from views.sharing import Shared
+from views.sharing import Shared, forget_all
 
 View = TypeVar("View")
 
@@ -145,6 +145,5 @@ class Context:
 
 def forget_views() -> None:
     """Forget what is shared: the data were cleared, or the source is another."""
-    _VIEWS.clear()
-    _LASTING.clear()
+    forget_all()
     FEEDS.clear()

@@ -70,6 +70,14 @@ def start(
     return job
 
 
+def forget_all() -> None:
+    """Cancel and forget this session's jobs: they are of another market than the page."""
+    for key in [k for k in st.session_state if str(k).startswith("job-")]:
+        job = st.session_state.pop(key)
+        if isinstance(job, Job):
+            job.cancel()
+
+
 def _run(job: Job, work: Callable[[Job], Any], compiled: bool) -> None:
     try:
         if compiled:

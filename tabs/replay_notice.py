@@ -6,6 +6,7 @@ import streamlit as st
 
 from errors import PlatformError
 from runtime import FeedStatus, Runtime
+from tabs.context import forget_views
 from views.text import duration, moment, percent
 
 
@@ -37,5 +38,6 @@ def _again(runtime: Runtime, status: FeedStatus) -> None:
     try:
         runtime.stop()
         runtime.start(list(status.symbols))
+        forget_views()
     except PlatformError as problem:
         st.session_state.setdefault("notices", []).append(("error", str(problem)))

@@ -22,6 +22,7 @@ from tabs import (
     data,
     health,
     job_list,
+    jobs,
     ohlc_charts,
     page_parts,
     pair_analytics,
@@ -68,6 +69,10 @@ _STATES = {
     "stopped": ("gray", "stopped"),
     "ended": ("gray", "recording ended"),
 }
+_OF_A_SOURCE = (
+    "scan-result", "scan-state", "alerts-seen", "alerts-unread", "data-ticks-stack",
+    "data-candles-stack",
+)  # fmt: skip
 # Scripts that take a moment must not fade the page out, and nothing may stick out of a phone.
 _CSS = """
 <style>
@@ -196,6 +201,7 @@ def _live(status_place: Any) -> None:
 def _page(runtime: Runtime, status_place: Any) -> bool:
     """Draw all that is refreshed; whether the browser keeps it up to date from here on."""
     status = runtime.status()
+    _of_one_market(status.source)
     header = st.container(horizontal=True, vertical_alignment="center", gap="small", key="header")
     # Always there, empty or not: what comes and goes above must not move the charts below.
     notices = st.container(key="notices")
@@ -220,6 +226,15 @@ def _page(runtime: Runtime, status_place: Any) -> bool:
         return False
     _follow(ctx, fresh)
     return True
+
+
+def _of_one_market(source: str) -> None:
+    """Drop what this session holds of another source: results, pages of ids, alerts seen."""
+    if st.session_state.get("shown-source", source) != source:
+        jobs.forget_all()
+        for key in _OF_A_SOURCE:
+            st.session_state.pop(key, None)
+    st.session_state["shown-source"] = source
 
 
 def _follow(ctx: Context, fresh: bool) -> None:

@@ -20,7 +20,7 @@ from simulator.prices import PlantedTape
 from tabs import shell
 from tabs.context import forget_views
 from ticks import TickBatch
-from views import warm
+from views import pair_page, warm
 
 APP = str(Path(__file__).resolve().parents[1] / "app.py")
 TABS = [
@@ -278,3 +278,22 @@ def test_a_database_that_is_none_is_a_sentence(open_app, tmp_path):
     app.run()
     assert not app.exception
     assert "not a SQLite database" in texts(app)
+
+
+def test_another_source_shows_nothing_that_was_found_in_the_one_before(open_app):
+    app = open_app(2, "Backtest")
+    app.button(key="bt-run").click().run()
+    job = app.session_state["job-backtest"]
+    while not job.done:
+        time.sleep(0.1)
+    app.run()
+    assert app.session_state["job-backtest"].result is not None
+    pair_page._STUDIES.get("pair", 1, lambda: "study of the demo market")
+    time.sleep(0.2)
+    assert pair_page._STUDIES.get("pair", 1, str) == "study of the demo market"
+    app.sidebar.selectbox(key="source").select("live").run()
+    assert_healthy(app)
+    assert "SIMULATED DATA" not in texts(app)
+    assert "job-backtest" not in app.session_state
+    assert "Nothing has been run yet" in texts(app)
+    assert pair_page._STUDIES.get("pair", 2, str) is None

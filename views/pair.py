@@ -262,10 +262,15 @@ def _moving_fit(options: PairOptions, closes: Closes) -> tuple[Floats, Floats, F
     return ratio, intercept, se
 
 
-def fingerprint(closes: Closes) -> tuple[int, int, int]:
-    """Tells closed candles from others: count and hashes of their prices."""
+def fingerprint(closes: Closes) -> tuple[int, int, int, int]:
+    """Tells closed candles from others: count, hashes of their times and prices."""
     end = closes.closed
-    return end, hash(closes.y[:end].tobytes()), hash(closes.x[:end].tobytes())
+    return (
+        end,
+        hash(closes.at_ms[:end].tobytes()),
+        hash(closes.y[:end].tobytes()),
+        hash(closes.x[:end].tobytes()),
+    )
 
 
 def pair_figure(state: PairState) -> dict[str, Any] | None:

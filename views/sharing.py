@@ -5,12 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+# Every cache there is: what was made of one market is never shown as another's.
+_ALL: weakref.WeakSet[Shared | Beside] = weakref.WeakSet()
+
+
+def forget_all() -> None:
+    """Empty every cache of this module's kinds: the market is another, or its data were deleted."""
+    for cache in list(_ALL):
+        cache.clear()
 
 
 @dataclass(slots=True)
@@ -43,6 +53,7 @@ class Shared:
         self._limit, self._max_age_s, self._clock = limit, max_age_s, clock
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self._lock = threading.Lock()
+        _ALL.add(self)
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """The value of the key, made by the first who asks while the others wait for it."""
@@ -85,6 +96,7 @@ class Beside:
         self._limit = limit
         self._families: OrderedDict[Hashable, _Family] = OrderedDict()
         self._lock = threading.Lock()
+        _ALL.add(self)
 
     def get(self, family: Hashable, key: Hashable, make: Callable[[], Any]) -> Any | None:
         """The family's newest value; where that is not of this key, one is begun to be made."""
@@ -100,6 +112,11 @@ class Beside:
                 )
                 work.start()
             return entry.value
+
+    def clear(self) -> None:
+        """Forget everything; what is being made now is not kept either."""
+        with self._lock:
+            self._families.clear()
 
     def _make(self, entry: _Family, key: Hashable, make: Callable[[], Any]) -> None:
         try:

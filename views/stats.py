@@ -74,7 +74,8 @@ def read_stats_input(snapshot: Snapshot, options: StatsOptions, now_ms: int) -> 
 def input_key(options: StatsOptions, given: StatsInput) -> tuple[Any, ...]:
     """Changes when another candle closes."""
     closes = np.ascontiguousarray(given.closes.to_numpy(dtype=float))
-    return (options, given.closes.shape, hash(closes.tobytes()))
+    times = np.ascontiguousarray(given.closes.index.to_numpy())
+    return (options, given.closes.shape, hash(times.tobytes()), hash(closes.tobytes()))
 
 
 def make_stats(options: StatsOptions, given: StatsInput) -> StatsView:

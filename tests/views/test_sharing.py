@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from views.sharing import Beside, Shared
+from views.sharing import Beside, Shared, forget_all
 
 
 def test_the_same_key_is_made_once_while_it_is_fresh():
@@ -78,3 +80,33 @@ def until(ask):
     while not (answer := ask()) and time.monotonic() < deadline:
         time.sleep(0.005)
     return answer
+
+
+def test_forgetting_empties_every_cache_and_what_is_being_made_is_not_kept():
+    shared, beside, go = Shared(4), Beside(4), threading.Event()
+    shared.get("a", lambda: "of the demo market")
+    until(lambda: beside.get("a", 1, lambda: "of the demo market"))
+
+    def slow() -> str:
+        go.wait(5)
+        return "of the demo market too"
+
+    beside.get("a", 2, slow)
+    forget_all()
+    go.set()
+    assert shared.get("a", lambda: "live") == "live"
+    assert beside.get("a", 3, lambda: "live") is None
+    assert until(lambda: beside.get("a", 3, lambda: "live")) == "live"
+
+
+def test_no_module_keeps_what_it_made_of_a_market_in_a_cache_of_another_kind():
+    root = Path(__file__).resolve().parents[2]
+    kept = {}
+    for folder in ("views", "tabs", "live"):
+        for file in (root / folder).glob("*.py"):
+            found = re.findall(
+                r"^(_[A-Z_]+)[^=\n]*= (?:\{\}|dict\(|OrderedDict|\[\])", file.read_text(), re.M
+            )
+            if found:
+                kept[file.name] = found
+    assert kept == {}, "Shared and Beside are emptied when the source is another"
