@@ -40,6 +40,8 @@ LEASE = "collector"
 _BEAT_S = 1.0
 _RENEW_S = 3.0
 _HEALTH_STALE_MS = 10_000
+# What this process asks itself for need not wait for the next minute, as at the exchange.
+_OWN_WEIGHT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ class FeedStatus:
     backfill_text: str = ""
     health: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+
+    @property
+    def backfilling(self) -> bool:
+        """Whether past trades are being fetched."""
+        return self.backfill_fraction is not None and self.backfill_fraction < 1
 
 
 class Runtime:
@@ -232,8 +239,9 @@ class Runtime:
         from simulator.server import Exchange
 
         if self._source == "demo":
-            return Exchange().start()
-        return Exchange(Replay(Config.REPLAY_PATH or None, Config.REPLAY_SPEED)).start()
+            return Exchange(weight_a_minute=_OWN_WEIGHT).start()
+        recording = Replay(Config.REPLAY_PATH or None, Config.REPLAY_SPEED)
+        return Exchange(recording, weight_a_minute=_OWN_WEIGHT).start()
 
     def _fresh_replay(self) -> Database:
         """A replay begins on an empty file: its clock begins again as well."""

@@ -49,11 +49,16 @@ class Page:
 
 @dataclass(slots=True)
 class Progress:
-    """How far the repair has come since there was last nothing to do; ids and seconds."""
+    """How far the repair has come since there was last nothing to do; ids and seconds.
 
+    ``held_up_s`` says how long the exchange's limit alone keeps so many pages waiting.
+    """
+
+    held_up_s: Callable[[int], float]
     done: int = 0
     left: int = 0
     seconds_a_page: float = 1.0
+    waits: bool = False
     trouble: str | None = None
 
     @property
@@ -63,9 +68,9 @@ class Progress:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds until done, at the pace so far."""
+        """Seconds until done, at the pace so far and within the exchange's limit."""
         pages = -(-self.left // AGG_TRADES_LIMIT)
-        return pages * self.seconds_a_page if self.left else None
+        return max(pages * self.seconds_a_page, self.held_up_s(pages)) if self.left else None
 
     def text(self) -> str:
         """For the page; empty where there is nothing to do."""
@@ -75,7 +80,8 @@ class Progress:
             return f"Fetching past trades waits: {self.trouble}"
         minutes = self.eta_s / 60
         left = f"{self.eta_s:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
-        return f"Fetching past trades, newest first: {self.fraction:.0%}, about {left} left."
+        why = "; waiting, for the exchange limits requests a minute" if self.waits else ""
+        return f"Fetching past trades, newest first: {self.fraction:.0%}, about {left} left{why}."
 
 
 @dataclass(slots=True)
@@ -124,7 +130,7 @@ class Repairer:
         self._database, self._rest, self._kind = database, rest, kind
         self._backfill_ms = min(backfill_minutes * 60_000, Config.DATA_RETENTION_HOURS * 3_600_000)
         self._clock, self._on_instruments, self._on_stored = clock, on_instruments, on_stored
-        self.progress = Progress()
+        self.progress = Progress(lambda pages: rest.held_up_s(pages, AGG_TRADES_WEIGHT))
         self.counters = RepairCounters()
         self._work: dict[int, _Work] = {}
         self._not_before_s: dict[int, float] = {}
@@ -227,9 +233,9 @@ class Repairer:
         page = self._next_page()
         if page is None:
             return 1.0
-        begun = time.monotonic()
         if not self._wait_for_weight():
             return 0.0
+        begun = time.monotonic()
         self._fetch(page)
         pace = self.progress.seconds_a_page
         self.progress.seconds_a_page = 0.8 * pace + 0.2 * (time.monotonic() - begun)
@@ -244,7 +250,10 @@ class Repairer:
 
     def _wait_for_weight(self) -> bool:
         wait_s = self._rest.wait_s(AGG_TRADES_WEIGHT)
-        return not (wait_s > 0 and self._stopping.wait(wait_s)) and not self._stopping.is_set()
+        self.progress.waits = wait_s > 0
+        stopped = self._stopping.wait(wait_s)
+        self.progress.waits = False
+        return not stopped
 
     # -- the past on Start -------------------------------------------------------------------
 

@@ -52,13 +52,14 @@ class BinanceRest:
     base : str
         Such as ``https://fapi.binance.com``.
     budget : float
-        Share of the 2,400 a minute that may be used before calls wait for the next minute; the
-        rest is left to other programs behind the same address.
+        Share of the weight a minute that may be used before calls wait for the next minute; the
+        rest is left to other programs behind the same address. The weight is 2,400 until
+        `instruments` has said what the exchange allows.
     """
 
     def __init__(self, base: str, *, budget: float = 0.6, timeout_s: float = 10.0) -> None:
         self._base, self._timeout_s = base.rstrip("/"), timeout_s
-        self._limit = budget * WEIGHT_A_MINUTE
+        self._budget, self._limit = budget, budget * WEIGHT_A_MINUTE
         self._session = requests.Session()
         self._session.verify = authorities()
         self._minute, self._used = -1, 0
@@ -74,10 +75,19 @@ class BinanceRest:
             return 0.0
         return 60.0 - time.time() % 60.0
 
+    def held_up_s(self, calls: int, weight: int) -> float:
+        """Seconds that the budget alone keeps the last of so many calls waiting."""
+        left_over = calls - int((self._limit - self.used_weight) // weight)
+        if left_over <= 0:
+            return 0.0
+        minutes = (left_over - 1) // max(1, int(self._limit // weight))
+        return 60.0 * minutes + 60.0 - time.time() % 60.0
+
     def instruments(self) -> dict[str, Instrument]:
-        """Every listed symbol, in lower case."""
+        """Every listed symbol, in lower case; from then on the exchange's own limit counts."""
         body = self._get_json("/fapi/v1/exchangeInfo", {})
         try:
+            self._limit = self._budget * _weight_a_minute(body)
             return {i.symbol: i for i in map(_instrument, body["symbols"])}
         except (KeyError, TypeError, AttributeError, ValueError):
             raise MalformedMessage("exchangeInfo does not list symbols as described.") from None
@@ -189,6 +199,14 @@ def _instrument(entry: Mapping[str, Any]) -> Instrument:
         _number(filters.get("LOT_SIZE", {}).get("stepSize")),
         _number(filters.get("MIN_NOTIONAL", {}).get("notional")),
     )
+
+
+def _weight_a_minute(body: Mapping[str, Any]) -> int:
+    for limit in body.get("rateLimits", []):
+        kind, every = limit.get("rateLimitType"), (limit.get("intervalNum"), limit.get("interval"))
+        if kind == "REQUEST_WEIGHT" and every == (1, "MINUTE"):
+            return int(limit["limit"])
+    return WEIGHT_A_MINUTE
 
 
 def _number(text: Any) -> float | None:

@@ -47,7 +47,6 @@ def read(
 
 def structure(status: FeedStatus, *, newest_alert: int, fresh: bool) -> Hashable:
     """What sentences and badges there are around a tab; another one needs a run of the page."""
-    backfilling = status.backfill_fraction is not None and status.backfill_fraction < 1
     return (
         status.source,
         status.role,
@@ -56,7 +55,7 @@ def structure(status: FeedStatus, *, newest_alert: int, fresh: bool) -> Hashable
         status.error,
         status.unknown_symbols,
         "" if status.state == "live" else status.sentence,
-        status.backfill_text if backfilling else "",
+        status.backfill_text if status.backfilling else "",
         newest_alert,
         fresh,
     )

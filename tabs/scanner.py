@@ -12,7 +12,7 @@ from tabs.context import Context
 from tabs.jobs import Job
 from tabs.long_runs import Ended
 from views import long_runs as long_views
-from views.scan import ScanOptions, Universe, read_universe, run_scan, shown_table
+from views.scan import ScanOptions, Universe, read_universe, run_scan, shown_table, too_short
 
 
 def render(ctx: Context) -> None:
@@ -36,7 +36,11 @@ def render(ctx: Context) -> None:
             "Choose more symbols in the sidebar and press Start.",
         )
         return
-    state = (options, universe.prices.index[-1])
+    if why := too_short(universe, options, ctx.now_ms):
+        widgets.empty("There are too few candles for a scan yet.", why)
+        return
+    # History that arrives makes old candles, and its end makes no new one.
+    state = (options, universe.prices.index[-1], ctx.status.backfilling)
     if in_full:
         _begin_full(ctx, universe, options)
     elif asked or (live and st.session_state.get("scan-state") != state):

@@ -305,7 +305,7 @@ def _notices(runtime: Runtime, status: Any) -> None:
         if st.button("Switch to the demo market", key="offer-demo", icon=":material/science:"):
             sidebar.switch_to(runtime, "demo", start=True)
             st.rerun()
-    if status.backfill_fraction is not None and status.backfill_fraction < 1:
+    if status.backfilling:
         _backfill(runtime, status)
     replay_notice.show(runtime, status)
 

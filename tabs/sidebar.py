@@ -194,6 +194,12 @@ def _only_possible(symbols: list[str]) -> list[str]:
     return kept
 
 
+def start_here() -> None:
+    """Start from a button outside the sidebar, whose own buttons change with it."""
+    _start()
+    redraw_page()
+
+
 def _start() -> None:
     try:
         get_runtime().start(st.session_state["symbols"])

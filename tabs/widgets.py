@@ -13,6 +13,7 @@ import streamlit as st
 
 from live import cards
 from live.host import chart_part, still, still_chart
+from tabs import sidebar
 from tabs.context import Context
 from views.text import DASH, safe_cell
 
@@ -91,10 +92,16 @@ def no_candles(ctx: Context) -> None:
     else:
         empty(
             "There is nothing stored for these symbols yet.",
-            "Press Start in the sidebar; or choose the demo market as the source, whose history "
-            "is there at once.",
+            "Start the feed here or in the sidebar; the last half hour is fetched as well."
+            + (
+                " The demo market has a history at once: choose it as the source in the sidebar."
+                if ctx.status.source == "live"
+                else ""
+            ),
             icon=":material/play_circle:",
         )
+        # The sidebar is closed on a phone.
+        st.button("Start the feed", key="start-here", type="primary", on_click=sidebar.start_here)
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:

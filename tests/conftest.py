@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +16,27 @@ os.environ.pop("DATABASE_URL", None)
 from database import Database
 from tests.postgres_server import PostgresServer, programs
 
+ROOT = Path(__file__).resolve().parents[1]
 Place = str | Path
 ENGINES = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the kernels before workers begin: each would do it, and the servers they start."""
+    if getattr(config.option, "numprocesses", None):
+        compiling = [
+            subprocess.Popen([sys.executable, "-m", package], cwd=ROOT, stdout=subprocess.DEVNULL)
+            for package in ("kernels", "trading")
+        ]
+        assert [one.wait() for one in compiling] == [0, 0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file of tests is one worker's; so are all that drive a browser, for they share a server."""
+    for item in items:
+        group = "browser" if item.path.parent.name == "browser" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _start_server() -> PostgresServer:

@@ -138,6 +138,20 @@ def test_the_landing_page_has_its_button_and_four_steps(open_app):
     assert "Stop" in labels
 
 
+def test_with_nothing_stored_the_feed_can_be_started_where_one_looks(open_app):
+    app = open_app(0, "Dashboard")
+    app.button(key="start-here").click().run()
+    assert_healthy(app)
+    assert runtime_module.get_runtime().status().running
+    assert not app.button(key="stop").disabled
+
+
+def test_a_scan_of_too_few_candles_says_how_many_are_missing_and_when_they_are_there(open_app):
+    app = open_app(20, "Scanner")
+    assert "too few candles for a scan yet" in texts(app)
+    assert re.search(r"9\d more closed candles of 1min are needed .* there at 20\d\d-", texts(app))
+
+
 def test_the_tabs_are_labelled_as_promised(open_app):
     assert list(shell.TABS) == TABS
     app = open_app(2, "Dashboard")

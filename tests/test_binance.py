@@ -419,6 +419,31 @@ def test_calls_wait_for_the_next_minute_where_the_budget_is_spent(desk: tuple[De
     assert rest.wait_s(10) == 0.0
 
 
+def test_how_long_the_limit_alone_keeps_calls_waiting(desk: tuple[Desk, str], monkeypatch) -> None:
+    server, base = desk
+    monkeypatch.setattr("collecting.rest.time.time", lambda: 60.0 * 1_000 + 15.0)
+    rest = BinanceRest(base, budget=0.5)  # 1,200 a minute: 60 calls of 20
+    server.headers["X-MBX-USED-WEIGHT-1M"] = "1000"
+    rest.agg_trades("btcusdt", from_id=1)
+    rest.close()
+    waits = [rest.held_up_s(calls, 20) for calls in (10, 11, 70, 71, 130, 131)]
+    assert waits == [0.0, 45.0, 45.0, 105.0, 105.0, 165.0]
+
+
+def test_the_limit_is_the_one_that_the_exchange_announces(desk: tuple[Desk, str]) -> None:
+    server, base = desk
+    limits = [
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 100},
+    ]
+    server.body = json.dumps({"rateLimits": limits, "symbols": []}).encode()
+    server.headers["X-MBX-USED-WEIGHT-1M"] = "1"
+    rest = BinanceRest(base, budget=0.5)
+    rest.instruments()
+    rest.close()
+    assert [rest.held_up_s(calls, 20) > 0 for calls in (2, 3)] == [False, True]
+
+
 @pytest.mark.parametrize("body", [b"{}", b'[{"a":1}]', b"<html>", b'[{"a":1,"p":"x"}]'])
 def test_rows_that_do_not_parse_are_said_to_be(desk: tuple[Desk, str], body: bytes) -> None:
     server, base = desk

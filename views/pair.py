@@ -17,7 +17,7 @@ from errors import PlatformError
 from storage.snapshot import Snapshot
 from views import warm
 from views.sharing import Shared
-from views.text import moment, number, significant
+from views.text import number, significant, too_few_candles
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -189,7 +189,8 @@ def read_pair(snapshot: Snapshot, options: PairOptions, now_ms: int) -> PairStat
         return replace(empty, why="Choose two different symbols in the sidebar.")
     needed = max(options.window + 2, _LEAST)
     if closes.closed < needed:
-        return replace(empty, why=_too_few(closes, needed, options, now_ms))
+        why = too_few_candles(closes.closed, needed, options.timeframe, now_ms)
+        return replace(empty, why=f"{why} A shorter timeframe or window is ready sooner.")
     if not warm.is_ready():
         return replace(empty, why="The analytics are being loaded; this takes a few seconds.")
     try:
@@ -201,16 +202,6 @@ def read_pair(snapshot: Snapshot, options: PairOptions, now_ms: int) -> PairStat
 def _empty(options: PairOptions, closes: Closes) -> PairState:
     nothing = np.full(len(closes), np.nan)
     return PairState(options, closes, nothing, None, nothing, nothing, nothing, False)
-
-
-def _too_few(closes: Closes, needed: int, options: PairOptions, now_ms: int) -> str:
-    missing = needed - closes.closed
-    ready_ms = now_ms + missing * timeframe_ms(options.timeframe)
-    return (
-        f"{missing} more closed candles of {options.timeframe} are needed ({closes.closed} of "
-        f"{needed}); with trades in each they will be there at {moment(ready_ms)}. A shorter "
-        "timeframe or window is ready sooner."
-    )
 
 
 def _state(options: PairOptions, closes: Closes) -> PairState:

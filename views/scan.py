@@ -11,7 +11,9 @@ import pandas as pd
 from analytics import Analytics
 from candles import timeframe_ms
 from config import Config
+from quant.universe import MIN_ROWS
 from storage.snapshot import Snapshot
+from views.text import too_few_candles
 
 SHOWN = (
     "rank", "price1", "price2", "screened", "found", "q_value", "p_value", "correlation",
@@ -56,6 +58,14 @@ def read_universe(snapshot: Snapshot, options: ScanOptions, now_ms: int) -> Univ
     return Universe(
         snapshot.version, prices, turnover, max((t for t in last if t is not None), default=None)
     )
+
+
+def too_short(universe: Universe, options: ScanOptions, now_ms: int) -> str | None:
+    """Why no two symbols can be scanned yet, None where they can."""
+    second_longest = int(universe.prices.count().nlargest(2).iloc[-1])
+    if second_longest >= MIN_ROWS:
+        return None
+    return too_few_candles(second_longest, MIN_ROWS, options.timeframe, now_ms)
 
 
 def run_scan(

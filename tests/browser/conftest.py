@@ -89,7 +89,7 @@ def stop_server(server: Server) -> None:
         server.process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The demo market, two hours of it fetched on Start."""
     server = start_server(
@@ -99,7 +99,7 @@ def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     stop_server(server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The recording that is shipped, played at its own speed."""
     server = start_server(tmp_path_factory.mktemp("replay"), "replay", DEFAULT_TIMEFRAME="1s")

@@ -24,7 +24,7 @@ def test_every_tab_is_readable_in_the_theme_that_the_system_prefers(visit, demo_
     faint = {}
     for tab in TABS:
         seen.go(tab)
-        seen.page.wait_for_timeout(2_500)
+        seen.page.wait_for_timeout(1_500)
         if found := seen.page.evaluate(CONTRAST):
             faint[tab] = found
     assert faint == {}

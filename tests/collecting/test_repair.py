@@ -106,6 +106,22 @@ def test_a_hole_is_filled_newest_page_first_and_closed_with_its_whole_extent(
     database.close()
 
 
+def test_while_the_limit_is_waited_for_the_page_says_so_and_how_long(database: Database) -> None:
+    database.write(prints([10, 2511]))
+    hole(database, 11, 2510)
+    exchange = Exchange(set(range(1, 3000)))
+    one = repairer(database, exchange)
+    one._step()
+    assert "limits" not in one.progress.text()
+    seen = []
+    exchange.wait_s = lambda weight: 0.05
+    exchange.held_up_s = lambda calls, weight: 50.0
+    one._stopping.wait = lambda wait_s: seen.append(one.progress.text())
+    one._step()
+    assert len(seen) == 1
+    assert "about 50 s left; waiting, for the exchange limits requests a minute." in seen[0]
+
+
 def test_what_is_left_after_each_page_is_in_the_ledger(database: Database) -> None:
     database.write(prints([10, 2511]))
     hole(database, 11, 2510)
