@@ -38,17 +38,17 @@ def full_scan(prices: pd.DataFrame, shown: Mapping[str, Any], **options: Any) ->
     shown : mapping
         What was chosen, for the list of jobs.
     options
-        As of `quant.scan.scan_pairs`.
+        Those of `quant.scan.ScanOptions`.
 
     Raises
     ------
     BadInput, InsufficientData
         As `quant.scan.scan_pairs`.
     """
-    from quant.scan import prepare
+    from quant.scan import ScanOptions, prepare
     from quant.scan_frame import centred_of
 
-    universe, settings = prepare(prices, **options)
+    universe, settings = prepare(prices, ScanOptions(**options))
     centred, squares = centred_of(universe.prices)
     parameters = {
         "shown": dict(shown),

@@ -144,34 +144,14 @@ class ScanResult(ResultMapping):
     settings: ScanSettings
 
 
-def scan_pairs(
-    prices: pd.DataFrame,
-    *,
-    volumes: pd.DataFrame | pd.Series | Mapping[Any, float] | None = None,
-    min_volume: float = 0.0,
-    costs_bps: float = 6.0,
-    entry_z: float = 2.0,
-    fdr: float = 0.05,
-    lag: int | None = None,
-    windows: int = 4,
-    retest: int = 50,
-    max_cost_to_edge: float = 1.0,
-    max_half_life: float | None = None,
-    log_prices: bool = False,
-    min_coverage: float = 0.95,
-    workers: int | None = None,
-    progress: Progress | None = None,
-    cancel: Cancel | None = None,
-    resume: ScanState | None = None,
-) -> ScanResult:
-    """Every pair of `prices` tested for cointegration in both directions, ranked.
+@dataclass(frozen=True, kw_only=True)
+class ScanOptions:
+    """What a scan can be asked for.
 
-    Parameters
+    Attributes
     ----------
-    prices : DataFrame, shape (n, symbols)
-        Index time in order, one column a symbol, at least 100 rows in which all have a price.
     volumes : DataFrame, Series or mapping, optional
-        Volume of each candle (a frame like `prices`; its median counts) or one number a symbol.
+        Volume of each candle (a frame like the prices; its median counts) or one number a symbol.
         Best in the quote currency, so that symbols compare.
     min_volume : float
         Symbols below it are left out before any test.
@@ -196,6 +176,37 @@ def scan_pairs(
         Scan logarithms; the hedge ratio is then one of notionals.
     min_coverage : float
         Share of rows a symbol needs a price in; others are left out with the reason.
+    """
+
+    volumes: pd.DataFrame | pd.Series | Mapping[Any, float] | None = None
+    min_volume: float = 0.0
+    costs_bps: float = 6.0
+    entry_z: float = 2.0
+    fdr: float = 0.05
+    lag: int | None = None
+    windows: int = 4
+    retest: int = 50
+    max_cost_to_edge: float = 1.0
+    max_half_life: float | None = None
+    log_prices: bool = False
+    min_coverage: float = 0.95
+
+
+def scan_pairs(
+    prices: pd.DataFrame,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    resume: ScanState | None = None,
+    **options: Any,
+) -> ScanResult:
+    """Every pair of `prices` tested for cointegration in both directions, ranked.
+
+    Parameters
+    ----------
+    prices : DataFrame, shape (n, symbols)
+        Index time in order, one column a symbol, at least 100 rows in which all have a price.
     workers : int, optional
         Threads; default one a core, at most four.
     progress : callable (done, total), optional
@@ -204,6 +215,8 @@ def scan_pairs(
         Asked between chunks; True ends the scan early with a partial result.
     resume : ScanState, optional
         The state of a cancelled scan of the same prices and settings.
+    **options
+        Those of :class:`ScanOptions`, by name.
 
     Raises
     ------
@@ -217,11 +230,7 @@ def scan_pairs(
     Engle & Granger (1987), Econometrica 55(2); MacKinnon (1994), JBES 12(2); Benjamini & Hochberg
     (1995), JRSS B 57(1).
     """
-    universe, settings = prepare(
-        prices, volumes=volumes, min_volume=min_volume, costs_bps=costs_bps, entry_z=entry_z,
-        fdr=fdr, lag=lag, windows=windows, retest=retest, max_cost_to_edge=max_cost_to_edge,
-        max_half_life=max_half_life, log_prices=log_prices, min_coverage=min_coverage,
-    )  # fmt: skip
+    universe, settings = prepare(prices, ScanOptions(**options))
     state = (
         _start(universe, settings) if resume is None else _checked_state(resume, universe, settings)
     )
@@ -229,29 +238,16 @@ def scan_pairs(
     return _result(universe, settings, state)
 
 
-def prepare(
-    prices: pd.DataFrame,
-    *,
-    volumes: pd.DataFrame | pd.Series | Mapping[Any, float] | None = None,
-    min_volume: float = 0.0,
-    costs_bps: float = 6.0,
-    entry_z: float = 2.0,
-    fdr: float = 0.05,
-    lag: int | None = None,
-    windows: int = 4,
-    retest: int = 50,
-    max_cost_to_edge: float = 1.0,
-    max_half_life: float | None = None,
-    log_prices: bool = False,
-    min_coverage: float = 0.95,
-) -> tuple[Universe, ScanSettings]:
-    """What is scanned and how, checked; arguments and errors as of `scan_pairs`."""
-    universe = select(prices, volumes, min_volume, min_coverage, log_prices)
+def prepare(prices: pd.DataFrame, options: ScanOptions) -> tuple[Universe, ScanSettings]:
+    """What is scanned and how, checked; prices and errors as of `scan_pairs`."""
+    o = options
+    universe = select(prices, o.volumes, o.min_volume, o.min_coverage, o.log_prices)
     n = universe.prices.shape[1]
-    lag = math.ceil(4.0 * (n / 100.0) ** 0.25) if lag is None else lag
     settings = ScanSettings(
-        costs_bps, entry_z, fdr, lag, windows, retest, max_cost_to_edge,
-        n / 8.0 if max_half_life is None else max_half_life, log_prices,
+        o.costs_bps, o.entry_z, o.fdr,
+        math.ceil(4.0 * (n / 100.0) ** 0.25) if o.lag is None else o.lag,
+        o.windows, o.retest, o.max_cost_to_edge,
+        n / 8.0 if o.max_half_life is None else o.max_half_life, o.log_prices,
     )  # fmt: skip
     _check(settings, n)
     return universe, settings

@@ -54,7 +54,7 @@ def _show(check: SelfCheck) -> None:
                 "Right": f"{t.right} of {t.samples}",
                 "To be expected": f"{t.expected * t.samples:.1f}",
                 "Chance explains it": "✓ yes" if t.is_usual else "✗ no",
-                "At least, 99 times of 100": str(t.usual[0]),
+                "At least, 99 times of 100": str(t.fewest),
             }
             for t in check.tallies
         ]

@@ -31,7 +31,7 @@ class Tally:
     """One planted fact over all samples.
 
     ``expected`` is the share that is right where everything is as it should be: 0.95 of intervals,
-    the power of a test; ``usual`` the fewest and the most that chance leaves 99 times of 100.
+    the power of a test; ``fewest`` how many chance leaves right, 99 times of 100.
     """
 
     pair: str
@@ -40,12 +40,12 @@ class Tally:
     samples: int
     right: int
     expected: float
-    usual: tuple[int, int]
+    fewest: int
 
     @property
     def is_usual(self) -> bool:
         """Whether chance alone explains the count."""
-        return self.right >= self.usual[0]
+        return self.right >= self.fewest
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +137,14 @@ def _tally(found: list[Check]) -> Tally:
     planted = first.planted if len(texts) == 1 else "one a sample"
     right = sum(bool(c.covered) for c in found)
     expected = first.expected
-    return Tally(first.pair, first.what, planted, n, right, expected, usual_counts(n, expected))
+    return Tally(first.pair, first.what, planted, n, right, expected, fewest_right(n, expected))
 
 
-def usual_counts(n: int, expected: float) -> tuple[int, int]:
-    """The fewest and the most of n that are right, 99 times of 100 on the low side."""
+def fewest_right(n: int, expected: float) -> int:
+    """At least so many of n are right, 99 times of 100."""
     from scipy.stats import binom
 
-    return int(binom.ppf(_RARE, n, expected)), n
+    return int(binom.ppf(_RARE, n, expected))
 
 
 def _verdict(tallies: tuple[Tally, ...]) -> tuple[bool | None, str]:
@@ -154,7 +154,7 @@ def _verdict(tallies: tuple[Tally, ...]) -> tuple[bool | None, str]:
     if not n:
         return None, "Nothing could be checked: the demo market is too young."
     misses = n - sum(t.right for t in intervals)
-    most = n - usual_counts(n, parts.CONFIDENCE)[0]
+    most = n - fewest_right(n, parts.CONFIDENCE)
     wrong = [f"{t.what} of {t.pair}" for t in tallies if not t.is_usual]
     believed = misses <= most and not wrong
     text = (

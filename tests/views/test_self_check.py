@@ -12,14 +12,15 @@ DAY_MS = 86_400_000
 
 
 def tally(right, samples=20, expected=CONFIDENCE, what="Half-life"):
-    usual = check.usual_counts(samples, expected)
-    return check.Tally("A / B", what, "10", samples, right, expected, usual)
+    return check.Tally(
+        "A / B", what, "10", samples, right, expected, check.fewest_right(samples, expected)
+    )
 
 
-def test_the_usual_counts_are_the_binomials_points():
+def test_the_fewest_right_are_the_binomials_points():
     # Of 100 trials of 0.95, 89 or more with probability 0.9885, 90 or more with 0.9718 (tables).
-    assert check.usual_counts(100, 0.95) == (89, 100)
-    assert check.usual_counts(1, 0.5) == (0, 1)
+    assert check.fewest_right(100, 0.95) == 89
+    assert check.fewest_right(1, 0.5) == 0
 
 
 def test_a_miss_in_twenty_is_believed_and_the_expected_number_is_said():
