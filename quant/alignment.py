@@ -134,7 +134,7 @@ def clean_frame(prices: pd.DataFrame, what: str, minimum: int, columns: int = 2)
     return CleanFrame(values, prices.index[keep], prices.columns, len(prices) - len(values))
 
 
-def require_varying(values: Array, what: str, name: str) -> None:
+def require_varying(values: Array, what: str, name: str, of: str = "prices") -> None:
     """Refuse a series that is the same number throughout.
 
     Raises
@@ -144,7 +144,7 @@ def require_varying(values: Array, what: str, name: str) -> None:
     """
     if len(values) and values.min() == values.max():
         raise BadInput(
-            f"{what} needs prices that vary; {name} is constant at {values[0]:g} over all "
+            f"{what} needs {of} that vary; {name} is constant at {values[0]:g} over all "
             f"{len(values)} observations."
         )
 

@@ -75,7 +75,7 @@ def correlation_matrix(
     values, names, _ = _table(prices, returns)
     if method == "spearman":
         values = pd.DataFrame(values).rank().to_numpy()
-    unit = _unit_columns(values, names)
+    unit = _unit_columns(values, names, returns)
     matrix = np.clip(unit.T @ unit, -1.0, 1.0)
     np.fill_diagonal(matrix, 1.0)
     return pd.DataFrame((matrix + matrix.T) / 2, index=names, columns=names)
@@ -119,7 +119,7 @@ def cross_correlation(
     pair = align_pair(price1, price2, what, max_lag + _MINIMUM + int(returns))
     frame = pd.DataFrame({"price1": pair.y, "price2": pair.x})
     values, names, n = _table(frame, returns)
-    unit = _unit_columns(values, names)
+    unit = _unit_columns(values, names, returns)
     lags = np.arange(-max_lag, max_lag + 1)
     series = pd.Series(
         _lagged(unit[:, 0], unit[:, 1], max_lag),
@@ -150,7 +150,7 @@ def lead_lag_matrix(prices: pd.DataFrame, max_lag: int = 20, *, returns: bool = 
     if max_lag < 0:
         raise BadInput(f"max_lag is a number of candles, 0 or more; found {max_lag}.")
     values, names, n = _table(prices, returns, max_lag + _MINIMUM)
-    unit = _unit_columns(values, names)
+    unit = _unit_columns(values, names, returns)
     k = unit.shape[1]
     lag, peak = np.zeros((k, k), dtype=np.int64), np.eye(k)
     for i in range(k):
@@ -188,9 +188,10 @@ def _table(
     return values, frame.columns, len(values)
 
 
-def _unit_columns(values: Floats, names: pd.Index) -> Floats:
+def _unit_columns(values: Floats, names: pd.Index, returns: bool) -> Floats:
     """Columns of mean 0 and length 1."""
+    of = "log returns" if returns else "prices"
     for name, column in zip(names, values.T, strict=True):
-        require_varying(column, "A correlation", str(name))
+        require_varying(column, "A correlation", str(name), of)
     centred = values - values.mean(axis=0)
     return np.ascontiguousarray(centred / np.sqrt((centred**2).sum(axis=0)))

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from errors import BadInput
 from quant.results import Interval
 
 MINIMUM = 50
@@ -135,11 +136,18 @@ def _by_aic(y: Floats, x: Floats) -> _System:
     # the models are nested in this order, so one factorisation has all of them
     for order in range(2, most + 1):
         used = loadings[: 2 * order - 1]
-        system = _concentrated((total - used.T @ used) / n, n, order)
+        try:
+            system = _concentrated((total - used.T @ used) / n, n, order)
+        except np.linalg.LinAlgError:
+            break  # the lags explain every move: no noise is left to estimate from
         aic = system[1] + 2 * 4 * order / n
         if aic < best_aic:
             best, best_aic = system[0], aic
-    assert best is not None
+    if best is None:
+        raise BadInput(
+            "A long-run hedge ratio needs prices with noise; these follow exactly from their own "
+            f"past at all {len(y)} observations."
+        )
     return best
 
 
@@ -147,13 +155,13 @@ def _concentrated(moments: Floats, n: int, order: int) -> tuple[_System, float]:
     """The system from the moments of (ΔY, Y₋₁) less lags, and −2/n times its log-likelihood."""
     s00, s01, s11 = moments[:2, :2], moments[:2, 2:], moments[2:, 2:]
     a = s01.T @ np.linalg.solve(s00, s01)
-    lower = np.linalg.cholesky(s11)
+    lower, free = np.linalg.cholesky(s11), np.linalg.cholesky(s00)
     half = np.linalg.solve(lower, np.linalg.solve(lower, a).T)
     roots, vectors = np.linalg.eigh(0.5 * (half + half.T))
     root = min(max(float(roots[-1]), 0.0), 1 - 1e-15)
     vector = np.linalg.solve(lower.T, vectors[:, -1])
     theta = -vector[1] / vector[0] if vector[0] != 0.0 else math.inf
-    likelihood = math.log(np.linalg.det(s00)) + math.log1p(-root)
+    likelihood = 2.0 * float(np.log(np.diag(free)).sum()) + math.log1p(-root)
     return _System(a, s11, root, float(theta), n, order), likelihood
 
 

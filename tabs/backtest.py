@@ -9,6 +9,7 @@ import streamlit as st
 
 from candles import CHART_TIMEFRAMES, timeframe_ms
 from config import Config
+from errors import InsufficientData
 from tabs import jobs, long_runs, sidebar, widgets
 from tabs.context import Context
 from tabs.jobs import Job
@@ -144,7 +145,10 @@ def _begin(ctx: Context, key: str, title: str, ask: BacktestAsk, work: Callable[
     def run(job: Job) -> Any:
         with database.snapshot() as snapshot:
             given = views.read_backtest_input(snapshot, ask, now_ms)
-        return work(job, given)
+        try:
+            return work(job, given)
+        except InsufficientData as problem:
+            raise views.with_time(problem, ask, now_ms) from problem
 
     jobs.start(key, title, run)
 
@@ -190,7 +194,8 @@ def _show_run(ctx: Context, view: BacktestView) -> None:
             st.metric(label, value, help=how, border=True, width=240)
     _metrics(view)
     st.markdown("##### Trades")
-    widgets.table(view.trades, "trades", key="bt-trades", height=320)
+    widgets.table(view.trades, "trades", key="bt-trades", height=320,
+                  dash="the trade is still open")  # fmt: skip
     _keep(ctx, view)
 
 
@@ -268,7 +273,8 @@ def _saved(ctx: Context) -> None:
     if not chosen:
         return
     table = views.compared(runs[name] for name in chosen)
-    widgets.table(table, "runs", key="bt-compare-table", height=560)
+    widgets.table(table, "runs", key="bt-compare-table", height=560,
+                  dash="that run's sample does not allow the figure")  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", key="bt-forget"):
         gone = st.selectbox("Forget", list(runs), key="bt-forget-name", width=280)
         if st.button("Forget this run", key="bt-forget-button") and gone:

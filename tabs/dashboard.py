@@ -83,11 +83,12 @@ def _headline(view: DashboardView) -> dict[str, Any]:
     pair = view.pair
     return cards.row(
         [
-            widgets.metric("Z-score", number(pair.zscore_now), pair.zscore_now, pair.why,
+            widgets.metric("Z-score", number(pair.zscore_now), pair.zscore_now, pair.why_not_now,
                            explained=pair.explained),
-            widgets.metric("Spread", pair.spread_text, pair.spread_now, pair.why),
+            widgets.metric("Spread", pair.spread_text, pair.spread_now, pair.why_not_now),
             widgets.metric("Hedge ratio", pair.ratio_text, pair.ratio_now, pair.why),
-            widgets.metric("Correlation", number(pair.correlation, 3), pair.correlation, pair.why),
+            widgets.metric("Correlation", number(pair.correlation, 3), pair.correlation,
+                           pair.correlation_why),
             widgets.signal_card(pair.signal, key="signal"),
         ]
     )  # fmt: skip
@@ -99,9 +100,8 @@ def _tile(tile: Tile, colours: Palette) -> dict[str, Any]:
         cards.words("label", tile.symbol.upper()),
         cards.words("value", number(tile.price, tile.decimals)),
     ]
-    if minute is not None:
-        text = f"{percent(minute, 3, sign=True)} in 1 min"
-        items.append(cards.words("delta", text, tone=_tone(minute)))
+    text = f"{percent(minute, 3, sign=True)} in 1 min"
+    items.append(cards.words("delta", text, tone=_tone(minute)))
     if len(tile.spark) > 1:
         rising = tile.spark[-1] >= tile.spark[0]
         items.append(

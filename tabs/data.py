@@ -56,7 +56,8 @@ def _symbol(ctx: Context, *, all_allowed: bool, key: str) -> str | None:
 def _summary(view: StoredView) -> None:
     if len(view.summary):
         st.markdown("##### What is stored")
-        widgets.table(view.summary, "stored", key="data-summary")
+        widgets.table(view.summary, "stored", key="data-summary",
+                      dash="no ticks of that symbol were deleted")  # fmt: skip
 
 
 def _ticks(ctx: Context) -> None:
@@ -150,7 +151,8 @@ def _gaps(ctx: Context) -> None:
         )
     view = ctx.view(("gaps", symbol, state), lambda s: read_gaps(s, symbol, _STATES[state]))
     if len(view.rows):
-        widgets.table(view.rows, "gaps", key="data-gaps-table", height=420)
+        widgets.table(view.rows, "gaps", key="data-gaps-table", height=420,
+                      dash="the gap is still open")  # fmt: skip
     else:
         widgets.empty(
             "The ledger has no such gap.",

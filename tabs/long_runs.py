@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from candles import timeframe_ms
+from errors import InsufficientData
 from tabs import jobs, widgets
 from tabs.context import Context
 from tabs.jobs import Job
 from trading.ask import BacktestAsk
 from views import long_runs as views
-from views.backtests import SweepView, WalkView, read_backtest_input
+from views.backtests import SweepView, WalkView, read_backtest_input, with_time
 
 _TITLES = {"sweep": "Sweep", "walk_forward": "Walk-forward"}
 
@@ -49,7 +50,10 @@ def begin(
         else:
             with database.snapshot() as snapshot:
                 given = read_backtest_input(snapshot, ask, now_ms)
-            job_id = views.ask_pair(database, kind, ask, given, now_ms)
+            try:
+                job_id = views.ask_pair(database, kind, ask, given, now_ms)
+            except InsufficientData as problem:
+                raise with_time(problem, ask, now_ms) from problem
         return Ended(*views.work_on(database, job_id, job.progress, job.cancelled))
 
     jobs.start(key, _TITLES[kind], run)
@@ -86,6 +90,7 @@ def show_view(ctx: Context, view: Any, *, identity: str, key: str, step_ms: int)
         widgets.table(
             view.table.head(2000), "pairs", key=f"{key}-pairs", height=440,
             whole=lambda: view.table,
+            dash="the pair never traded, or could not be tried",
         )  # fmt: skip
 
 
@@ -100,8 +105,9 @@ def _sweep(ctx: Context, view: SweepView, identity: str, key: str) -> None:
         widgets.chart(ctx, view.figure, key=f"{key}-heat", identity=identity, height=440,
                       alt="Heat map of the sweep")  # fmt: skip
     widgets.table(
-        view.table.head(1000), "sweep", key=f"{key}-table", height=300, whole=lambda: view.table
-    )
+        view.table.head(1000), "sweep", key=f"{key}-table", height=300, whole=lambda: view.table,
+        dash="the combination made no trade, or was not done",
+    )  # fmt: skip
 
 
 def _walk(ctx: Context, view: WalkView, identity: str, key: str, step_ms: int) -> None:

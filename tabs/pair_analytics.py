@@ -133,18 +133,15 @@ def _headline(page: PairPage) -> dict[str, Any]:
     state = page.state
     return cards.row(
         [
-            *(
-                widgets.metric(label, text, value, state.why, explained=note)
-                for label, text, value, note in (
-                    ("Z-score", number(state.zscore_now), state.zscore_now, state.explained),
-                    ("Spread", state.spread_text, state.spread_now, None),
-                    ("Hedge ratio", state.ratio_text, state.ratio_now, None),
-                    ("Correlation", number(state.correlation, 3), state.correlation, None),
-                )
-            ),
+            widgets.metric("Z-score", number(state.zscore_now), state.zscore_now,
+                           state.why_not_now, explained=state.explained),
+            widgets.metric("Spread", state.spread_text, state.spread_now, state.why_not_now),
+            widgets.metric("Hedge ratio", state.ratio_text, state.ratio_now, state.why),
+            widgets.metric("Correlation", number(state.correlation, 3), state.correlation,
+                           state.correlation_why),
             widgets.signal_card(state.signal, key="pair-signal"),
         ]
-    )
+    )  # fmt: skip
 
 
 def _coverage(page: PairPage) -> str:

@@ -13,6 +13,7 @@ from tabs.jobs import Job
 from tabs.long_runs import Ended
 from views import long_runs as long_views
 from views.scan import ScanOptions, Universe, read_universe, run_scan, shown_table, too_short
+from views.text import DASH
 
 
 def render(ctx: Context) -> None:
@@ -130,7 +131,9 @@ def show_result(result: Any) -> None:
         on_select="rerun",
         selection_mode="single-row",
         column_config=_columns(),
+        placeholder=DASH,
     )
+    widgets.say_dash(table, "the spread does not revert, or the candles are too few for it")
     rows = chosen.selection.rows if chosen is not None else []
     if rows and rows[0] < len(result.frame):
         y, x = (str(result.frame.iloc[rows[0]][c]) for c in ("price1", "price2"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from errors import InsufficientData
 from tabs import widgets
 from tabs.context import Context
 from views import warm
 from views.stats import StatsOptions, StatsView, input_key, make_stats, read_stats_input
+from views.text import too_few_candles
 
 _FIGURES = (
     ("distribution", "Distribution of returns, with fitted normal and t"),
@@ -47,7 +49,14 @@ def render(ctx: Context) -> None:
     if not warm.is_complete():
         widgets.empty(*warm.FIRST_START)
         return
-    view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
+    try:
+        view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
+    except InsufficientData as problem:
+        missing = too_few_candles(
+            problem.found, problem.needed, options.timeframe, ctx.now_ms
+        )
+        widgets.empty("There are no statistics yet.", f"{missing} A shorter timeframe is sooner.")
+        return
     _show(ctx, view, options)
 
 
@@ -77,4 +86,5 @@ def _show(ctx: Context, view: StatsView, options: StatsOptions) -> None:
         key="stats-minutes",
         height=300,
         whole=lambda: view.minutes,
+        dash="the first candle has no return, and a candle without a range no place in it",
     )

@@ -153,6 +153,7 @@ def table(
     whole: Callable[[], pd.DataFrame] | None = None,
     decimals: int | None = None,
     column_config: Mapping[str, Any] | None = None,
+    dash: str = "not known, or not to be computed, for that row",
 ) -> None:
     """A table without its index, and its download as CSV and Parquet.
 
@@ -165,6 +166,8 @@ def table(
         What the file is called, and what a screen reader says.
     whole : callable, optional
         Makes all rows for the file where the table shows a part.
+    dash : str
+        Why a cell may have no value; said below the table where one has none.
     """
     shown, config = shown_times(frame)
     prices = _SHORT if decimals is None else f"%.{decimals}f"
@@ -179,9 +182,17 @@ def table(
         width="stretch",
         height="auto" if height is None else height,
         column_config=config | dict(column_config or {}),
+        placeholder=DASH,
         alt=f"Table: {name.replace('_', ' ')}, {len(frame):,} rows",
     )
+    say_dash(frame, dash)
     downloads(whole or (lambda: frame), name, key=f"{key}-file")
+
+
+def say_dash(frame: pd.DataFrame, dash: str) -> None:
+    """Why cells have no value, where some have none."""
+    if bool((frame.isna() | (frame == DASH)).to_numpy().any()):
+        st.caption(f"{DASH} in the table: {escaped(dash)}.")
 
 
 def shown_times(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:

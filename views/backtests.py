@@ -17,12 +17,12 @@ from candles import timeframe_ms
 from charts import backtest as chart
 from charts.statistics import heat_map
 from charts.style import palette
-from errors import PlatformError
+from errors import BadInput, InsufficientData, PlatformError
 from storage.snapshot import Snapshot
 from trading.ask import BacktestAsk, settings_of
 from views import luck
 from views.feed import source_sentence
-from views.text import number, percent
+from views.text import DASH, number, percent, too_few_candles
 
 Told = Callable[[float, str], None]
 _YEAR_MS = 365 * 86_400_000
@@ -46,7 +46,7 @@ def read_backtest_input(snapshot: Snapshot, ask: BacktestAsk, now_ms: int) -> Ba
     Raises
     ------
     BadInput, InsufficientData
-        The legs have too few closed candles in common.
+        The legs have too few closed candles in common, or a price that never moved.
     """
     from trading.candle_pair import pair_candles
 
@@ -56,6 +56,7 @@ def read_backtest_input(snapshot: Snapshot, ask: BacktestAsk, now_ms: int) -> Ba
         frame = snapshot.candles([symbol], ask.timeframe, limit=ask.limit)
         closes_at = frame["timestamp"] + pd.Timedelta(milliseconds=length)
         frames.append(frame[closes_at <= pd.Timestamp(now_ms, unit="ms", tz="UTC")])
+    _require_prices(frames, ask)
     candles = pair_candles(frames[0], frames[1], timeframe_ms=length, symbol1=ask.y, symbol2=ask.x)
     start, end = int(candles.time_ms[0]), int(candles.time_ms[-1]) + length
     instruments = snapshot.all_of("instrument")
@@ -71,6 +72,29 @@ def read_backtest_input(snapshot: Snapshot, ask: BacktestAsk, now_ms: int) -> Ba
         ),
         rules=(rules_of(instruments.get(ask.y)), rules_of(instruments.get(ask.x))),
     )
+
+
+def with_time(problem: InsufficientData, ask: BacktestAsk, now_ms: int) -> BadInput:
+    """The same complaint, with the candles that are missing and when they will be there."""
+    missing = too_few_candles(problem.found, problem.needed, ask.timeframe, now_ms)
+    return BadInput(f"{problem} {missing}")
+
+
+def _require_prices(frames: list[pd.DataFrame], ask: BacktestAsk) -> None:
+    """Refuse legs without candles, or whose price never moved, naming them."""
+    legs = list(zip((ask.y, ask.x), frames, strict=True))
+    empty = [symbol.upper() for symbol, frame in legs if frame.empty]
+    if empty:
+        raise BadInput(
+            f"No closed candles of {ask.timeframe} are stored for {' and '.join(empty)}: press "
+            "Start in the sidebar, or import a file."
+        )
+    for symbol, frame in legs:
+        if len(frame) > 1 and frame["close"].min() == frame["close"].max():
+            raise BadInput(
+                f"A backtest needs prices that vary; {symbol.upper()} is constant at "
+                f"{frame['close'].iloc[0]:g} over all {len(frame):,} candles."
+            )
 
 
 def rules_of(body: Any) -> Any:
@@ -197,23 +221,26 @@ _PERCENT = frozenset(
 )  # fmt: skip
 
 
+_COUNTS = frozenset({"trades", "refused_entries", "max_drawdown_candles"})
+
+
 def _metric(name: str, value: float | None, reason: str) -> tuple[str, str, str]:
     label = name.replace("_", " ").capitalize()
     if value is None:
         return label, "–", reason
+    if name in _COUNTS:
+        return label, f"{value:,.0f}", ""
     return label, percent(value) if name in _PERCENT else number(value, 2), ""
 
 
 def _verdict(result: Any, trades: pd.DataFrame) -> str:
     if not len(trades):
         return "No trade was made: the z-score never crossed the entry while trading was allowed."
+    count = "1 trade" if len(trades) == 1 else f"{len(trades)} trades"
     net, costs = float(trades["pnl"].sum()), result.costs
     gross = float(trades["gross_pnl"].sum())
     kind = "a profit" if net > 0 else "a loss"
-    return (
-        f"{len(trades)} trades: gross {gross:+,.2f}, costs {costs.total:,.2f}, {kind} of "
-        f"{abs(net):,.2f} net."
-    )
+    return f"{count}: gross {gross:+,.2f}, costs {costs.total:,.2f}, {kind} of {abs(net):,.2f} net."
 
 
 def _uncertainty(result: Any, length_ms: int) -> tuple[tuple[str, str, str], ...]:
@@ -222,6 +249,10 @@ def _uncertainty(result: Any, length_ms: int) -> tuple[tuple[str, str, str], ...
     from trading.bootstrap import bootstrap_intervals
     from trading.overfitting import probabilistic_sharpe
 
+    if not np.any(result.returns):
+        why = "Equity never changed."
+        names = ("Sharpe, 95 %", "Return, 95 %", "Probability Sharpe > 0")
+        return tuple((name, DASH, why) for name in names)
     rows: list[tuple[str, str, str]] = []
     try:
         b = bootstrap_intervals(result.returns, _YEAR_MS / length_ms, run=gathered)
@@ -266,12 +297,19 @@ def sweep_view(
     ``given`` are the candles that were swept.
     """
     from trading.backtest import run_pair
+    from trading.metrics import MIN_ANNUAL_DAYS
 
     heat = result.heat_map("sharpe")
     plateau, peak = result.plateau("sharpe"), result.best("sharpe")
     sentences = [f"{result.trials:,} combinations were tried."]
     if not result.complete:
         sentences.append("Not complete: combinations not done stay empty.")
+    days = (int(given.time_ms[-1]) - int(given.time_ms[0])) / 86_400_000
+    if days < MIN_ANNUAL_DAYS:
+        sentences.append(
+            f"These Sharpe ratios are a year's, reckoned from {days:.1f} days: they compare the "
+            "combinations with one another and promise nothing of a year."
+        )
     returns = None
     if plateau is not None and peak is not None:
         returns = run_pair(given, result.settings_of(plateau), gaps=gaps).returns

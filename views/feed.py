@@ -29,10 +29,10 @@ def status_lines(status: FeedStatus) -> list[tuple[str, str]]:
     state = f"{status.state} (viewer)" if status.role == "viewer" else status.state
     return [
         ("Feed", state),
-        ("Ticks", f"{status.ticks:,}"),
+        ("Ticks", f"{status.ticks:,}" if running else DASH),
         ("Rate", f"{number(status.ticks_per_s, 1)} /s" if running else DASH),
         ("Lag", duration(status.lag_ms) if running else DASH),
-        ("Reconnects", f"{status.reconnects:,}"),
+        ("Reconnects", f"{status.reconnects:,}" if running else DASH),
     ]
 
 

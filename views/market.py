@@ -11,7 +11,7 @@ import numpy as np
 
 from candles import CandleColumns, timeframe_ms
 from storage.snapshot import Snapshot
-from views.text import price_decimals
+from views.text import moment, price_decimals
 
 _YEAR_MS = 365 * 86_400_000
 _RATE_WINDOW_MS = 60_000
@@ -76,12 +76,19 @@ class Market:
 def read_market(
     snapshot: Snapshot, symbols: Sequence[str], now_ms: int, instruments: Mapping[str, Any]
 ) -> Market:
-    """A tile for each symbol, in the order given."""
-    tiles = tuple(_tile(snapshot, symbol, now_ms, instruments) for symbol in symbols)
+    """A tile for each symbol, in the order given.
+
+    All are as of the newest print of any of them: one that is silent meanwhile says so.
+    """
+    prints = [snapshot.last_print(s)[1] for s in symbols]
+    newest_ms = max((t for t in prints if t is not None), default=None)
+    tiles = tuple(
+        _tile(snapshot, symbol, min(newest_ms or now_ms, now_ms), instruments) for symbol in symbols
+    )
     return Market(snapshot.version, tiles)
 
 
-def _tile(snapshot: Snapshot, symbol: str, now_ms: int, instruments: Mapping[str, Any]) -> Tile:
+def _tile(snapshot: Snapshot, symbol: str, newest_ms: int, instruments: Mapping[str, Any]) -> Tile:
     by_length = {
         name: snapshot.candle_columns(symbol, name, limit=length // timeframe_ms(name) + 2)
         for _, length, name in CHANGES
@@ -93,11 +100,12 @@ def _tile(snapshot: Snapshot, symbol: str, now_ms: int, instruments: Mapping[str
     last_ms = snapshot.last_print(symbol)[1]
     why: dict[str, str] = {}
     changes = {
-        label: _change(by_length[name], length, price, last_ms, label, why)
+        label: _change(by_length[name], length, price, last_ms, newest_ms, label, why)
         for label, length, name in CHANGES
     }
-    day = _since(by_length["5min"], (last_ms or now_ms) - 86_400_000)
-    rate, imbalance = _flow(snapshot, symbol, last_ms, now_ms, why)
+    day = _since(by_length["5min"], newest_ms - 86_400_000)
+    rate, imbalance = _flow(snapshot, symbol, last_ms, newest_ms, why)
+    hour = _since(by_length["1min"], newest_ms - 3_720_000)
     return Tile(
         symbol=symbol,
         price=price,
@@ -107,10 +115,10 @@ def _tile(snapshot: Snapshot, symbol: str, now_ms: int, instruments: Mapping[str
         volume_24h=float(day.volume.sum()) if len(day) else None,
         turnover_24h=float((day.volume * day.close).sum()) if len(day) else None,
         stored_h=(len(day) * 5) / 60,
-        volatility=_volatility(by_length["1min"], why),
+        volatility=_volatility(hour, why),
         trades_per_s=rate,
         imbalance=imbalance,
-        spark=tuple(float(c) for c in by_length["1min"].close[-60:]),
+        spark=tuple(float(c) for c in hour.close[-60:]),
         why=why,
     )
 
@@ -125,15 +133,19 @@ def _change(
     length_ms: int,
     price: float | None,
     last_ms: int | None,
+    newest_ms: int,
     label: str,
     why: dict[str, str],
 ) -> float | None:
-    """Price against the close in force ``length_ms`` before the newest print."""
+    """Price against the close in force ``length_ms`` before the newest print of the market."""
     if price is None or last_ms is None or not len(candles):
         why[label] = "no trade stored yet"
         return None
+    if newest_ms - last_ms >= length_ms:
+        why[label] = f"no trade since {moment(last_ms)}"
+        return None
     step = int(candles.open_ms[1] - candles.open_ms[0]) if len(candles) > 1 else 0
-    target = last_ms - length_ms
+    target = newest_ms - length_ms
     # A candle's close is known at its end; the last one that ended by then is the price then.
     found = int(np.searchsorted(candles.open_ms, target - step, side="right")) - 1
     if found < 0:
@@ -154,16 +166,15 @@ def _volatility(minutes: CandleColumns, why: dict[str, str]) -> float | None:
 
 
 def _flow(
-    snapshot: Snapshot, symbol: str, last_ms: int | None, now_ms: int, why: dict[str, str]
+    snapshot: Snapshot, symbol: str, last_ms: int | None, newest_ms: int, why: dict[str, str]
 ) -> tuple[float | None, float | None]:
     """Prints a second, and the imbalance of the aggressors, over the last minute."""
     if last_ms is None:
-        why["flow"] = "no trade stored yet"
+        why["trades/s"] = "no trade stored yet"
         return None, None
-    start_ms = max(last_ms, min(now_ms, last_ms + _RATE_WINDOW_MS)) - _RATE_WINDOW_MS
-    prints = snapshot.recent_ticks(symbol, start_ms, limit=_MOST_PRINTS)
+    prints = snapshot.recent_ticks(symbol, newest_ms - _RATE_WINDOW_MS, limit=_MOST_PRINTS)
     if not len(prints):
-        why["flow"] = "no trade in the last minute"
+        why["buy − sell"] = f"no trade since {moment(last_ms)}"
         return 0.0, None
     span_ms = _RATE_WINDOW_MS
     if len(prints) == _MOST_PRINTS:
@@ -173,6 +184,6 @@ def _flow(
     size = prints["size"].to_numpy()
     bought, sold = float(size[maker == 0].sum()), float(size[maker == 1].sum())
     if bought + sold == 0:
-        why["imbalance"] = "the source does not say who was the aggressor"
+        why["buy − sell"] = "the source does not say who was the aggressor"
         return len(prints) / span_ms * 1000, None
     return len(prints) / span_ms * 1000, (bought - sold) / (bought + sold)

@@ -17,7 +17,7 @@ from errors import PlatformError
 from storage.snapshot import Snapshot
 from views import warm
 from views.sharing import Shared
-from views.text import number, significant, too_few_candles
+from views.text import moment, number, significant, too_few_candles
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +34,7 @@ METHODS: dict[str, str] = {
 }
 MOVING = frozenset({"rolling_ols", "kalman"})
 _LEAST = 30
+_SILENT_MS = 60_000
 # Fits of closed candles: they change once a candle, however often the page is refreshed.
 _FITS = Shared(limit=256)
 
@@ -86,7 +87,11 @@ class Closes:
 
 @dataclass(frozen=True, slots=True)
 class PairState:
-    """The pair now. Arrays have the candles' length; ``why`` says why a number is missing."""
+    """The pair now. Arrays have the candles' length; ``why`` says why a number is missing.
+
+    ``behind`` says which symbol stopped trading while the other goes on: the candles then end in
+    the past, and there is no number of now.
+    """
 
     options: PairOptions
     closes: Closes
@@ -97,7 +102,7 @@ class PairState:
     correlation_all: Floats
     moving: bool
     why: str | None = None
-    warning: str | None = None
+    behind: str | None = None
 
     @property
     def title(self) -> str:
@@ -105,14 +110,36 @@ class PairState:
         return self.options.title
 
     @property
+    def why_not_now(self) -> str | None:
+        """Why there is no number of now, None where there is one."""
+        if self.why is not None or self.behind is not None:
+            return self.why or self.behind
+        if last(self.zscore_all) is None:
+            return (
+                f"The spread did not vary over the last {self.options.window} candles, so its "
+                "distance from the mean has no scale."
+            )
+        return None
+
+    @property
+    def correlation_why(self) -> str | None:
+        """Why there is no correlation of now, None where there is one."""
+        if self.why is not None or self.behind is not None or self.correlation is not None:
+            return self.why or self.behind
+        return f"A price did not vary over the last {self.options.window} candles."
+
+    @property
     def zscore_now(self) -> float | None:
         """z of the newest candle, forming or not."""
-        return last(self.zscore_all)
+        return self._now(self.zscore_all)
+
+    def _now(self, values: Floats) -> float | None:
+        return None if self.behind is not None else last(values)
 
     @property
     def spread_now(self) -> float | None:
         """Spread of the newest candle, quote units of price1."""
-        return last(self.spread)
+        return self._now(self.spread)
 
     @property
     def ratio_now(self) -> float | None:
@@ -122,7 +149,7 @@ class PairState:
     @property
     def correlation(self) -> float | None:
         """Rolling correlation of returns, last closed candle."""
-        return last(self.correlation_all)
+        return self._now(self.correlation_all)
 
     @property
     def ratio_text(self) -> str:
@@ -137,14 +164,14 @@ class PairState:
     @property
     def zscore_closed(self) -> float | None:
         """z of the last closed candle, on which signals are made."""
-        return last(self.zscore_all[: self.closes.closed])
+        return self._now(self.zscore_all[: self.closes.closed])
 
     @property
     def signal(self) -> str:
         """What the rule says on the last closed candle."""
         z, entry = self.zscore_closed, self.options.entry_th
         if z is None:
-            return "– no z-score yet"
+            return "– no z-score now" if self.behind else "– no z-score yet"
         if z > entry:
             return f"Short the spread: z {number(z)} above {number(entry, 1)}"
         if z < -entry:
@@ -194,7 +221,7 @@ def read_pair(snapshot: Snapshot, options: PairOptions, now_ms: int) -> PairStat
     if not warm.is_ready():
         return replace(empty, why="The analytics are being loaded; this takes a few seconds.")
     try:
-        return _state(options, closes)
+        return replace(_state(options, closes), behind=_behind(snapshot, options))
     except PlatformError as problem:
         return replace(empty, why=str(problem))
 
@@ -202,6 +229,22 @@ def read_pair(snapshot: Snapshot, options: PairOptions, now_ms: int) -> PairStat
 def _empty(options: PairOptions, closes: Closes) -> PairState:
     nothing = np.full(len(closes), np.nan)
     return PairState(options, closes, nothing, None, nothing, nothing, nothing, False)
+
+
+def _behind(snapshot: Snapshot, options: PairOptions) -> str | None:
+    """Which symbol has not traded for more than two candles while the other did."""
+    y, x = options.y or "", options.x or ""
+    newest = {s: snapshot.last_print(s)[1] for s in (y, x)}
+    slow, quick = sorted((y, x), key=lambda s: newest[s] or 0)
+    slow_ms, quick_ms = newest[slow], newest[quick]
+    if slow_ms is None or quick_ms is None:
+        return None
+    if quick_ms - slow_ms <= max(2 * timeframe_ms(options.timeframe), _SILENT_MS):
+        return None
+    return (
+        f"{slow.upper()} has not traded since {moment(slow_ms)}, {quick.upper()} has: the newest "
+        "candle that both have is of that time, so there is no number of now."
+    )
 
 
 def _state(options: PairOptions, closes: Closes) -> PairState:

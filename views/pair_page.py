@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from candles import timeframe_ms
 from charts import pair as chart
 from charts.style import palette
 from config import Config
-from errors import PlatformError
+from errors import BadInput, PlatformError
 from storage.snapshot import Snapshot
 from views import warm
 from views.indicators import bollinger, rebased_percent
@@ -29,6 +30,8 @@ from views.pair import (
 )
 from views.sharing import Beside, Shared
 from views.text import number, pvalue, significant
+
+log = logging.getLogger(__name__)
 
 _Z95 = 1.959963984540054
 _SIGNALS = Shared(limit=64)
@@ -190,7 +193,7 @@ def _past_signals(state: PairState) -> tuple[chart.Signals | None, str]:
         )
     except PlatformError as problem:
         return None, str(problem)
-    return _as_signals(trades), f"{note} {len(trades)} round trips."
+    return _as_signals(trades), f"{note} {len(trades)} round trip{'' if len(trades) == 1 else 's'}."
 
 
 def _as_signals(trades: pd.DataFrame) -> chart.Signals:
@@ -240,12 +243,22 @@ def study(state: PairState) -> Study | None:
 
     Until those of the newest candle are there, the candle's before are; None before the first.
     """
-    return _STUDIES.get(state.options, fingerprint(state.closes), lambda: _study(state))
+    return _STUDIES.get(state.options, fingerprint(state.closes), lambda: _study_or_word(state))
 
 
 def study_at_once(state: PairState) -> Study:
     """The same, of exactly these candles, made while the caller waits; takes a second or two."""
     return _study(state)
+
+
+def _study_or_word(state: PairState) -> Study:
+    """The study; where it fails, one that says so, for the page would wait for it for ever."""
+    try:
+        return _study(state)
+    except (PlatformError, ArithmeticError, LookupError, TypeError, ValueError):
+        log.exception("the study of %s failed", state.title)
+        why = "They failed on these candles; the reason is in the log."
+        return Study(state.closes.closed, (), (("Tests", "–", why),))
 
 
 def _study(state: PairState) -> Study:
@@ -367,6 +380,8 @@ def _cost_facts(state: PairState, spread: pd.Series, in_sample: bool) -> list[tu
     ]
     try:
         ou = Analytics.ou_fit(spread, estimated_ratio=in_sample)
+        if not (ou.kappa > 0 and math.isfinite(ou.stationary_std)):
+            raise BadInput("The process fitted does not revert, so there is no best entry.")
         best = mean_exit_thresholds(ou.stationary_std, ou.kappa, cost)
     except PlatformError as problem:
         return [*facts, ("Best entry, fitted OU", "–", str(problem))]

@@ -14,7 +14,7 @@ from analytics import Analytics
 from candles import timeframe_ms
 from charts import statistics as chart
 from charts.style import palette
-from errors import InsufficientData, PlatformError
+from errors import BadInput, InsufficientData, PlatformError
 from storage.snapshot import Snapshot
 from views.text import number, percent, significant
 
@@ -118,19 +118,29 @@ def _facts(returns: Floats, options: StatsOptions) -> tuple[tuple[str, str, str]
     per_year = 365 * _DAY_MS / timeframe_ms(options.timeframe)
     deviation = float(returns.std(ddof=1))
     jb = stats.jarque_bera(returns)
+    varies = deviation > 0
+    why = "" if varies else _all_same(returns)
     return (
         ("Returns", f"{len(returns):,}", f"Closed candles of {options.timeframe}, log returns."),
         ("Mean", percent(float(returns.mean()), 4), "A candle."),
         ("Deviation", percent(deviation, 4), "A candle, sample standard deviation."),
         ("Volatility", percent(deviation * math.sqrt(per_year), 1), "A year of 365 × 24 h."),
-        ("Skewness", number(float(stats.skew(returns)), 2), "0 for a normal distribution."),
-        ("Excess kurtosis", number(float(stats.kurtosis(returns)), 2), "0 for a normal one."),
+        ("Skewness", number(float(stats.skew(returns)), 2), why or "0 for a normal distribution."),
+        (
+            "Excess kurtosis",
+            number(float(stats.kurtosis(returns)), 2),
+            why or "0 for a normal one.",
+        ),
         (
             "Jarque–Bera p",
             significant(float(jb.pvalue), 2),
-            "Null hypothesis: returns are normal.",
+            why or "Null hypothesis: returns are normal.",
         ),
     )
+
+
+def _all_same(returns: Floats) -> str:
+    return f"All {len(returns):,} returns are the same: the price did not vary."
 
 
 def _distribution(returns: Floats, colours: Any) -> dict[str, Any]:
@@ -140,8 +150,8 @@ def _distribution(returns: Floats, colours: Any) -> dict[str, Any]:
     edges = np.histogram_bin_edges(values, bins=60)
     density, _ = np.histogram(values, bins=edges, density=True)
     middles = (edges[:-1] + edges[1:]) / 2
-    normal = stats.norm.pdf(middles, values.mean(), values.std(ddof=1))
     df, loc, scale = _student(values)
+    normal = stats.norm.pdf(middles, values.mean(), values.std(ddof=1))
     curves = [
         ("Normal", normal),
         (f"Student t, {df:.1f} degrees", stats.t.pdf(middles, df, loc, scale)),
@@ -155,7 +165,7 @@ def _student(values: Floats) -> tuple[float, float, float]:
 
     centre, spread = float(np.median(values)), float(values.std(ddof=1))
     if spread == 0:
-        raise InsufficientData("A fitted distribution", 2, 1)
+        raise BadInput(f"A distribution cannot be fitted. {_all_same(values)}")
     df, loc, scale = stats.t.fit((values - centre) / spread)
     return float(min(df, 200.0)), centre + loc * spread, scale * spread
 
@@ -177,7 +187,7 @@ def _autocorrelation(values: Floats, colours: Any, name: str) -> dict[str, Any]:
     centred = values - values.mean()
     total = float(centred @ centred)
     if total == 0:
-        raise InsufficientData(f"The autocorrelation of {name}", 2, 1)
+        raise BadInput(f"There is no autocorrelation of {name}. {_all_same(values)}")
     most = min(_MAX_LAG, len(values) // 4)
     acf = np.array([float(centred[k:] @ centred[:-k]) / total for k in range(1, most + 1)])
     bound = 1.96 / math.sqrt(len(values))
@@ -200,6 +210,8 @@ def _seasonality(candles: pd.DataFrame, colours: Any) -> dict[str, Any]:
 
 def _correlation(closes: pd.DataFrame) -> dict[str, Any]:
     usable = closes.dropna(axis=1, how="all")
+    if usable.shape[1] < 2:
+        raise BadInput("It takes two symbols with stored candles: choose more in the sidebar.")
     matrix = Analytics.correlation_matrix(usable, returns=True)
     labels = [str(c).upper() for c in matrix.columns]
     values = matrix.to_numpy(dtype=float)
@@ -209,7 +221,7 @@ def _correlation(closes: pd.DataFrame) -> dict[str, Any]:
 
 def _cross(closes: pd.DataFrame, options: StatsOptions, colours: Any) -> dict[str, Any]:
     if options.y not in closes or options.x not in closes or options.y == options.x:
-        raise InsufficientData("The cross-correlation", 2, 1)
+        raise BadInput("It takes two different symbols: choose a pair in the sidebar.")
     result = Analytics.cross_correlation(closes[options.y], closes[options.x], 20, returns=True)
     bound = 1.96 / math.sqrt(max(len(closes.dropna()), 2))
     return chart.lags(

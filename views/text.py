@@ -119,8 +119,8 @@ def too_few_candles(found: int, needed: int, timeframe: str, now_ms: int) -> str
     missing = needed - found
     ready_ms = now_ms + missing * timeframe_ms(timeframe)
     return (
-        f"{missing} more closed candles of {timeframe} are needed ({found} of {needed}); with "
-        f"trades in each they will be there at {moment(ready_ms)}."
+        f"{missing:,} more closed candles of {timeframe} are needed ({found:,} of {needed:,}); "
+        f"with trades in each they will be there at {moment(ready_ms)}."
     )
 
 

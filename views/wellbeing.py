@@ -19,6 +19,9 @@ except ModuleNotFoundError:  # Windows has none
     resource = None  # type: ignore[assignment]
 
 
+Fact = tuple[str, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class HealthView:
     """Figures and tables of one moment; ``facts`` are label, value and explanation."""
@@ -43,7 +46,10 @@ def read_health(
     desk, stored_ms = snapshot.get("health", "desk") or ({}, None)
     return HealthView(
         version=snapshot.version,
-        facts=_facts(report, lag, data_size, log_size),
+        facts=_explained(
+            _facts(report, lag, data_size, log_size),
+            "Not measured yet." if report else "Nothing is collected: press Start.",
+        ),
         streams=_streams(report.get("streams") or {}),
         drops=pd.DataFrame(
             sorted((report.get("drops") or {}).items()), columns=["reason", "messages"]
@@ -51,8 +57,17 @@ def read_health(
         gaps=_gaps(snapshot),
         lag=_lag_table(lag),
         last_ms=max((t for t in last if t is not None), default=None),
-        desk=_desk_facts(desk),
+        desk=_explained(
+            _desk_facts(desk), "The desk has not reported: it works while the feed runs."
+        ),
         desk_state=_desk_state(desk, stored_ms, running=bool(report)),
+    )
+
+
+def _explained(facts: tuple[Fact, ...], why: str) -> tuple[Fact, ...]:
+    """The facts, those without a value with the reason before the explanation."""
+    return tuple(
+        (label, value, f"{why} {text}" if value == DASH else text) for label, value, text in facts
     )
 
 
