@@ -86,7 +86,7 @@ _CSS = """
 }
 [data-testid="stMetricValue"], [data-testid="stMetricDelta"] { font-variant-numeric: tabular-nums; }
 /* The grid's own export leaves formulas in text cells; each table has a download below it. */
-[data-testid="stElementToolbar"] button[aria-label="Download as CSV"] { display: none; }
+[data-testid="stElementToolbar"] button[aria-label^="Download as CSV"] { display: none; }
 /* Text of at least 4.5 to 1 against its ground, in both themes. */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * { opacity: 1; }
 [data-testid="stCaptionContainer"] { color: color-mix(in srgb, currentColor 78%, transparent); }
