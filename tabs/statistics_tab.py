@@ -52,9 +52,7 @@ def render(ctx: Context) -> None:
     try:
         view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
     except InsufficientData as problem:
-        missing = too_few_candles(
-            problem.found, problem.needed, options.timeframe, ctx.now_ms
-        )
+        missing = too_few_candles(problem.found, problem.needed, options.timeframe, ctx.now_ms)
         widgets.empty("There are no statistics yet.", f"{missing} A shorter timeframe is sooner.")
         return
     _show(ctx, view, options)
