@@ -30,6 +30,7 @@ from storage import (
 from storage.candle_cache import CandleCache
 from storage.engine import RETENTION_STEP_MS, Engine, Sizes
 from storage.gap_ledger import Gap
+from storage.news import News
 from storage.snapshot import Snapshot
 from storage.sqlite_engine import SqliteEngine
 from storage.tick_store import Written
@@ -68,6 +69,7 @@ class Database:
         self._candles = CandleCache()
         self._others = 0
         self._writer: Any = None
+        self._news: News | None = None
         if read_only:
             self._engine.require()
         else:
@@ -99,7 +101,7 @@ class Database:
     @property
     def address(self) -> str | None:
         """The server's address, password included, for workers elsewhere; None for a file."""
-        return getattr(self._engine, "url", None)
+        return self._engine.url
 
     # -- connections -------------------------------------------------------------------------
 
@@ -202,9 +204,19 @@ class Database:
         """
         return self._engine.wait_for_change(seen, timeout_s)
 
+    @property
+    def news(self) -> News | None:
+        """What is told of writes by anybody, from the first call on; None where nobody tells."""
+        with self._pool_lock:
+            if self._news is None and self._engine.tells and not self._closed:
+                self._news = News(self.wait_for_change)
+            return self._news
+
     def close(self) -> None:
         """Close every connection; harmless when closed already."""
         self._closed = True
+        if self._news is not None:
+            self._news.close()
         self._engine.close()
         with self._pool_lock:
             readers, self._readers = self._readers, []
@@ -265,7 +277,7 @@ class Database:
         with self.transaction() as con:
             deleted = self._engine.prune(con, cut_ms, limit)
             if deleted:
-                con.execute("UPDATE meta SET value = value + 1 WHERE key = 'data_version'")
+                self._engine.raise_version(con)
                 self._memory.symbols.clear()
         return deleted
 

@@ -47,8 +47,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ASK = BacktestAsk("", "", "1min", z_window=60, hedge_window=240)
 SPEEDUP, OVERHEAD = 1.7, 0.15
 CALM = 0.05
-# Bare processes do every so-manieth task: their ratio is wanted, not their time.
-BARE_STEP = 4
+# Bare processes do every third task: their ratio is wanted, not their time.
+BARE_STEP = 3
 WARM_TRIES = 50
 
 
@@ -86,7 +86,7 @@ def candles_of(closes: pd.DataFrame) -> pd.DataFrame:
 
 def asked(quick: bool) -> dict[str, Callable[[], tuple[str, requests.Request]]]:
     """The jobs that are timed, by what ``--only`` calls them."""
-    scanned, length, swept = (200, 3_000, 16) if quick else (500, 10_000, 56)
+    scanned, length, swept = (200, 3_000, 16) if quick else (330, 10_000, 40)
 
     def scan() -> tuple[str, requests.Request]:
         title = f"full scan, {math.comb(scanned, 2):,} pairs of {length:,} candles"
@@ -213,16 +213,24 @@ def bare(folder: str, kind: str, parts: tuple[str, ...]) -> Leg:
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     running = [subprocess.Popen([*command, part], **pipes) for part in parts]
     for process in running:
-        process.stdout.readline()
+        heard(process)
     with clocked() as found:
         for process in running:
+            assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
         for process in running:
-            process.stdout.readline()
+            heard(process)
     for process in running:
         process.communicate()
     return found[0]
+
+
+def heard(process: subprocess.Popen[str]) -> None:
+    """Wait for the next line of a bare process."""
+    assert process.stdout is not None
+    if not process.stdout.readline():
+        raise RuntimeError("a bare process ended before its work was done")
 
 
 def measure(

@@ -7,20 +7,24 @@ is to be built differently, its *structure* changes and the browser asks for a r
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from live.payload import Packed, changes, pack, shared, whole
 
 _KEPT = 16
 # A browser in the background asks once a minute.
 _IDLE_S = 150.0
+_TICK_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,19 @@ class Made:
     structure: tuple[Hashable, Hashable]
 
 
+class News(Protocol):
+    """What tells of writes to the data; see `storage.news.News`."""
+
+    is_listening: bool
+
+    @property
+    def count(self) -> int:
+        """Rises with each piece of news."""
+
+    def waking(self, wake: Callable[[], object]) -> AbstractContextManager[None]:
+        """Have ``wake`` called at each piece of news inside the context."""
+
+
 def name_of(structure: Hashable) -> str:
     """A structure as it travels."""
     return hashlib.sha256(repr(structure).encode()).hexdigest()[:16]
@@ -50,13 +67,17 @@ def name_of(structure: Hashable) -> str:
 
 @dataclass(slots=True)
 class Message:
-    """A making with its number in the feed, packed; sessions share the bytes made of it."""
+    """A making with its number in the feed, packed; sessions share the bytes made of it.
+
+    ``heard`` is how much news there had been before it was made.
+    """
 
     seq: int
     made: Made
     parts: dict[str, Packed]
     structure: str
     made_at: float
+    heard: int = 0
     _bytes: dict[Any, bytes] = field(default_factory=dict)
 
     def part(self, feed: str, key: str) -> bytes:
@@ -90,6 +111,10 @@ class Feed:
         Who asks within this time of a making gets the same message.
     clock : callable
         Seconds, monotonic.
+    news : News, optional
+        What tells of writes: a browser that has everything may then be kept waiting.
+    hold_s : float
+        For how long.
     """
 
     def __init__(
@@ -97,8 +122,12 @@ class Feed:
         make: Callable[[], Made],
         fresh_s: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        news: News | None = None,
+        hold_s: float = 0.0,
     ) -> None:
         self.token = secrets.token_urlsafe(18)
+        self._news, self._hold_s = news, hold_s
         self._make, self._fresh_s, self._clock = make, fresh_s, clock
         self._messages: OrderedDict[int, Message] = OrderedDict()
         self._newest: Message | None = None
@@ -111,6 +140,38 @@ class Feed:
         self._asked_at = self._clock()
         fresh = newest is not None and self._clock() - newest.made_at <= self._fresh_s
         return newest if fresh else None
+
+    def has_nothing_new(self, have: int) -> bool:
+        """Whether a browser has the newest message, and nothing was written since its making.
+
+        False where nobody tells of writes, or the line to who does is cut: then it is not known.
+        """
+        news, newest = self._news, self._newest
+        if news is None or newest is None or newest.seq != have:
+            return False
+        # In this order: what is told of in between counts as heard of.
+        return newest.heard == news.count and news.is_listening
+
+    async def until_news(self, have: int) -> None:
+        """Wait until there is something new for a browser, ``hold_s`` at most; asks nobody."""
+        news, told = self._news, asyncio.Event()
+        if news is None or not self.has_nothing_new(have):
+            return
+        loop = asyncio.get_running_loop()
+        with news.waking(lambda: loop.call_soon_threadsafe(told.set)):
+            if not self.has_nothing_new(have):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._hold_s):
+                    await told.wait()
+                    # All who were woken share one making; the last may be too young for another.
+                    await asyncio.sleep(self._still_fresh_s())
+
+    def _still_fresh_s(self) -> float:
+        newest = self._newest
+        if newest is None:
+            return 0.0
+        return max(0.0, newest.made_at + self._fresh_s - self._clock()) + _TICK_S
 
     @property
     def idle_s(self) -> float:
@@ -137,11 +198,12 @@ class Feed:
         return message.since(self.token, self._messages.get(have))
 
     def _next(self) -> Message:
+        heard = 0 if self._news is None else self._news.count
         made, before = self._make(), self._newest
         had = {} if before is None else before.parts
         parts = {key: shared(pack(part), had.get(key)) for key, part in made.parts.items()}
         seq = 1 if before is None else before.seq + 1
-        message = Message(seq, made, parts, name_of(made.structure), self._clock())
+        message = Message(seq, made, parts, name_of(made.structure), self._clock(), heard)
         kept = OrderedDict(list(self._messages.items())[1 - _KEPT :])
         kept[seq] = message
         if before is not None:
@@ -166,12 +228,21 @@ class Feeds:
         self._by_token: dict[str, Hashable] = {}
         self._lock = threading.Lock()
 
-    def follow(self, shown: Hashable, make: Callable[[], Made], fresh_s: float) -> Feed:
-        """The feed of what is shown, begun where nobody follows it yet."""
+    def follow(
+        self,
+        shown: Hashable,
+        make: Callable[[], Made],
+        fresh_s: float,
+        *,
+        news: News | None = None,
+        hold_s: float = 0.0,
+    ) -> Feed:
+        """The feed of what is shown, begun where nobody follows it yet; see `Feed`."""
         with self._lock:
             feed = self._by_shown.get(shown)
             if feed is None:
-                feed = self._by_shown[shown] = Feed(make, fresh_s, self._clock)
+                feed = Feed(make, fresh_s, self._clock, news=news, hold_s=hold_s)
+                self._by_shown[shown] = feed
                 self._by_token[feed.token] = shown
             self._by_shown.move_to_end(shown)
             self._prune()

@@ -2,6 +2,9 @@
 
 The token is a secret of the page that was drawn, as its session is; the answer is for this origin
 alone. Whatever else is asked is refused, and the page then runs as it would without this way.
+
+Where the database tells of writes, a browser that has everything is answered when something new
+has been written, by whatever host, or after a part of its interval.
 """
 
 from __future__ import annotations
@@ -41,7 +44,9 @@ async def answer(request: Request) -> Response:
     feed = FEEDS.find(request.path_params["token"])
     if feed is None:
         return Response(status_code=RUN_THE_PAGE)
-    have = request.query_params.get("have", "0")
+    asked = request.query_params.get("have", "0")
+    have = int(asked) if asked.isdecimal() else 0
+    await feed.until_news(have)
     message = feed.at_hand()
     try:
         if message is None:
@@ -49,7 +54,7 @@ async def answer(request: Request) -> Response:
     except PlatformError:
         # The page's own run says what is wrong, in a sentence.
         return Response(status_code=RUN_THE_PAGE)
-    content = feed.answer(message, int(have) if have.isdecimal() else 0)
+    content = feed.answer(message, have)
     return Response(content, media_type="application/octet-stream", headers=_HEADERS)
 
 

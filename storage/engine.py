@@ -29,6 +29,10 @@ class Engine(Protocol):
 
     name: str
     """The place for people, without a password."""
+    url: str | None
+    """The address of a server, password included; None for a file."""
+    tells: bool
+    """Whether `wait_for_change` is told of writes; else it has to ask again and again."""
 
     def open_writer(self) -> Any:
         """The one connection that writes, on tables that are there and of this version.
@@ -56,6 +60,9 @@ class Engine(Protocol):
 
     def commit(self, con: Any, *, data: bool) -> None:
         """End a write; where it changed market data the version rises and readers hear of it."""
+
+    def raise_version(self, con: Any) -> None:
+        """Note in the caller's transaction that market data change by it, as `commit` may."""
 
     def rollback(self, con: Any) -> None:
         """Undo a write or end a read; harmless where none is under way."""

@@ -98,6 +98,9 @@ def _numbered(sql: str) -> str:
 class Connection:
     """One connection with the calls that the stores make of SQLite's."""
 
+    by_day = True
+    """Ticks lie in a table a day: what is looked for by time is better looked for by day."""
+
     _cursors = count(1)
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:

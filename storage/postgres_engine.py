@@ -44,13 +44,20 @@ _LISTEN_S = 0.5
 class PostgresEngine:
     """A schema of a PostgreSQL database; see `storage.engine.Engine`."""
 
+    tells = True
+
     def __init__(self, url: str) -> None:
         self._address = parse_address(url)
-        self.url = url
+        self.url: str | None = url
         self.name = self._address.name
         digest = blake2b(f"crypto-analytics {self._address.schema}".encode(), digest_size=8)
         self._lock_key = int.from_bytes(digest.digest(), "big", signed=True)
         self._channel = f"ticks_{digest.hexdigest()}"
+        self._rise = (
+            "WITH risen AS (UPDATE meta SET value = value + 1 WHERE key = 'data_version' "
+            f"RETURNING value) SELECT pg_notify('{self._channel}', value::text) FROM risen"
+        )
+        self._heard = -1
         self._own_writes = 0
         self._write_id = ""
         self._sizes: Sizes | None = None
@@ -147,13 +154,7 @@ class PostgresEngine:
         psycopg.Error
             It was not committed, or the server does not come back to say.
         """
-        statements = "COMMIT"
-        if data:
-            statements = (
-                "WITH risen AS (UPDATE meta SET value = value + 1 WHERE key = 'data_version' "
-                f"RETURNING value) SELECT pg_notify('{self._channel}', value::text) FROM risen; "
-                "COMMIT"
-            )
+        statements = f"{self._rise}; COMMIT" if data else "COMMIT"
         try:
             con.raw.execute(statements)
         except psycopg.OperationalError:
@@ -161,6 +162,11 @@ class PostgresEngine:
                 raise
             log.warning("the connection was lost in a commit that did succeed")
         self._own_writes += data
+
+    def raise_version(self, con: Connection) -> None:
+        """Told at the commit of the caller's transaction."""
+        con.raw.execute(self._rise)
+        self._own_writes += 1
 
     def _was_committed(self, write_id: str) -> bool:
         """What the server says of a transaction whose commit was not answered."""
@@ -292,25 +298,30 @@ class PostgresEngine:
     # -- news --------------------------------------------------------------------------------
 
     def wait_for_change(self, seen: int, timeout_s: float) -> int:
-        """Listen; the server tells within a millisecond of the commit. For one thread."""
+        """Listen; the server tells within a millisecond of the commit. For one thread.
+
+        Nothing is asked of the server but once for each connection.
+        """
         end_s = time.monotonic() + timeout_s
         with self._listening, self.translated():
             listener = self._listening_connection()
+            wait_s = 0.0
             while True:
-                version = listener.execute(
-                    "SELECT value FROM meta WHERE key = 'data_version'"
-                ).fetchone()[0]  # type: ignore[index]
+                for told in listener.raw.notifies(timeout=wait_s, stop_after=1):
+                    self._heard = max(self._heard, int(told.payload))
                 left_s = end_s - time.monotonic()
-                if version != seen or left_s <= 0 or self._closed.is_set():
-                    return version
-                for _ in listener.raw.notifies(timeout=min(left_s, _LISTEN_S), stop_after=1):
-                    pass
+                if self._heard != seen or left_s <= 0 or self._closed.is_set():
+                    return self._heard
+                wait_s = min(left_s, _LISTEN_S)
 
     def _listening_connection(self) -> Connection:
         if self._listener is None or not self._listener.is_open:
             self._listener = connect(self._address, read_only=True)
             # Before the version is asked for, so that none is missed in between.
             self._listener.raw.execute(f"LISTEN {self._channel}")
+            self._heard = self._listener.execute(
+                "SELECT value FROM meta WHERE key = 'data_version'"
+            ).fetchone()[0]  # type: ignore[index]
         return self._listener
 
     def close(self) -> None:

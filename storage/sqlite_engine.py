@@ -26,6 +26,8 @@ _POLL_S = 0.1
 class Connection(sqlite3.Connection):
     """SQLite's own, with the few calls that the stores make beside ``execute``."""
 
+    by_day = False
+
     def stream(self, sql: str, parameters: Any, chunk: int) -> Iterator[list[Any]]:
         """More rows than should be in memory at once."""
         cursor = self.execute(sql, parameters)
@@ -35,6 +37,9 @@ class Connection(sqlite3.Connection):
 
 class SqliteEngine:
     """A SQLite file in write-ahead mode; see `storage.engine.Engine`."""
+
+    tells = False
+    url: str | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -185,8 +190,12 @@ class SqliteEngine:
     def commit(self, con: Connection, *, data: bool) -> None:
         """End the write."""
         if data:
-            con.execute("UPDATE meta SET value = value + 1 WHERE key = 'data_version'")
+            self.raise_version(con)
         con.execute("COMMIT")
+
+    def raise_version(self, con: Connection) -> None:
+        """Readers see it with what was written."""
+        con.execute("UPDATE meta SET value = value + 1 WHERE key = 'data_version'")
 
     def rollback(self, con: Connection) -> None:
         """Undo what is under way."""

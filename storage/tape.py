@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -62,7 +62,11 @@ def id_at(con: Any, symbol: str, time_ms: int) -> int | None:
     Ids grow with time, so this is a bisection on the unique index: some twenty look-ups. Where
     times were seen to fall back along the ids, the bisection aims earlier by as much.
     """
-    low = _bisect(con, symbol, time_ms - disorder_ms(con, symbol))
+    if con.by_day:
+        bounds = id_range(con, symbol, time_ms, _LAST_MS)
+        low = None if bounds is None else bounds[0]
+    else:
+        low = _bisect(con, symbol, time_ms - disorder_ms(con, symbol))
     if low is None:
         return None
     row = con.execute(
@@ -80,11 +84,46 @@ def id_range(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[int, in
     other times too: the caller filters on the timestamp as well.
     """
     slack_ms = disorder_ms(con, symbol)
+    if con.by_day:
+        return _range_by_day(con, symbol, start_ms - slack_ms, end_ms + slack_ms)
     low = _bisect(con, symbol, start_ms - slack_ms)
     if low is None:
         return None
     high = _bisect(con, symbol, end_ms + slack_ms)
     return low, _NO_ID_ABOVE if high is None else high
+
+
+def _range_by_day(con: Any, symbol: str, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+    """The same where ticks lie in a table a day: only the days asked for are looked into."""
+    start_ms, end_ms = max(0, start_ms), min(max(0, end_ms), _LAST_MS)
+    first, last = (IsoClock()(at_ms)[:10] for at_ms in (start_ms, end_ms))
+    after_first, after_last = _day_after(first), _day_after(last)
+    found = (
+        _bisect(con, symbol, start_ms, (first, after_first)),
+        # A print after midnight may have a lower id where times fall back.
+        _end_id(con, symbol, "min", (after_first, after_last)),
+    )
+    low = min((one for one in found if one is not None), default=None)
+    if low is None:
+        return None
+    high = _bisect(con, symbol, end_ms, (last, after_last))
+    if high is None:
+        newest = _end_id(con, symbol, "max", (first, after_last))
+        high = _NO_ID_ABOVE if newest is None else newest + 1
+    return low, high
+
+
+def _day_after(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def _end_id(con: Any, symbol: str, end: str, days: tuple[str, str]) -> int | None:
+    """The lowest or the highest exchange id of some days, half-open: ``min`` or ``max``."""
+    return con.execute(
+        f"SELECT {end}(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0 "
+        "AND timestamp >= ? AND timestamp < ?",
+        (symbol, *days),
+    ).fetchone()[0]
 
 
 def disorder_ms(con: Any, symbol: str) -> int:
@@ -93,17 +132,22 @@ def disorder_ms(con: Any, symbol: str) -> int:
     return row[0] if row else 0
 
 
-def _bisect(con: Any, symbol: str, time_ms: int) -> int | None:
-    """An id whose print is at ``time_ms`` or later while that of the one before is earlier."""
+def _bisect(con: Any, symbol: str, time_ms: int, days: tuple[str, str] | None = None) -> int | None:
+    """An id whose print is at ``time_ms`` or later while that of the one before is earlier.
+
+    Among the prints of some days alone, half-open, where they are given.
+    """
+    within = "" if days is None else "AND timestamp >= ? AND timestamp < ? "
+    given = days or ()
     probe = (
-        "SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id >= ? "
+        f"SELECT trade_id, timestamp FROM ticks WHERE symbol = ? AND trade_id >= ? {within}"
         "ORDER BY trade_id LIMIT 1"
     )
     # One aggregate a query is a look-up; both in one query would read all of the symbol's index.
     ends = con.execute(
-        "SELECT (SELECT min(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0), "
-        "(SELECT max(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0)",
-        (symbol, symbol),
+        f"SELECT (SELECT min(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0 {within}), "
+        f"(SELECT max(trade_id) FROM ticks WHERE symbol = ? AND trade_id >= 0 {within})",
+        (symbol, *given, symbol, *given),
     ).fetchone()
     if ends[0] is None:
         return None
@@ -111,12 +155,12 @@ def _bisect(con: Any, symbol: str, time_ms: int) -> int | None:
     low, high = ends[0], ends[1] + 1
     while low < high:
         middle = (low + high) // 2
-        row = con.execute(probe, (symbol, middle)).fetchone()
+        row = con.execute(probe, (symbol, middle, *given)).fetchone()
         if row is None or row[1] >= wanted:
             high = middle
         else:
             low = row[0] + 1
-    row = con.execute(probe, (symbol, low)).fetchone()
+    row = con.execute(probe, (symbol, low, *given)).fetchone()
     return None if row is None else row[0]
 
 

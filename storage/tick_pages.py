@@ -50,7 +50,7 @@ def page(
         ).fetchall()
     cursor = None
     if before_row is not None:
-        cursor = con.execute(f"{_SELECT} WHERE id = ?", (before_row,)).fetchone()
+        cursor = _row_of(con, before_row, start_ms, end_ms)
         if cursor is None:
             # Retention has deleted it, and with it everything older.
             return []
@@ -62,6 +62,20 @@ def page(
         rows += _of_symbol(con, name, window, cursor)
     rows.sort(key=_place, reverse=True)
     return rows[:limit]
+
+
+def _row_of(con: Any, row_id: int, start_ms: int | None, end_ms: int | None) -> Row | None:
+    """The row with a number; looked for where it should be first, to spare the other days."""
+    clock, within = IsoClock(), ""
+    given: list[str] = []
+    if start_ms is not None:
+        within, given = f"{within} AND timestamp >= ?", [*given, clock(max(0, start_ms))]
+    if end_ms is not None:
+        within, given = f"{within} AND timestamp < ?", [*given, clock(max(0, end_ms))]
+    found = con.execute(f"{_SELECT} WHERE id = ?{within}", (row_id, *given)).fetchone()
+    if found is None and given:
+        found = con.execute(f"{_SELECT} WHERE id = ?", (row_id,)).fetchone()
+    return found
 
 
 def _place(row: Row) -> tuple[str, str, int]:
@@ -99,7 +113,7 @@ def _of_symbol(con: Any, symbol: str, window: Window, cursor: Row | None) -> Seq
         rows
         + con.execute(
             f"{_SELECT} WHERE symbol = ? AND trade_id >= ? AND trade_id < ? AND timestamp >= ? "
-            f"AND (timestamp, trade_id) < (?, ?) ORDER BY {order} LIMIT ?",
-            (symbol, *ids, since, before, key, window.limit),
+            f"AND timestamp <= ? AND (timestamp, trade_id) < (?, ?) ORDER BY {order} LIMIT ?",
+            (symbol, *ids, since, before, before, key, window.limit),
         ).fetchall()
     )

@@ -25,6 +25,8 @@ _VIEWS = Shared(limit=256, max_age_s=_SHARED_S)
 _LASTING = Shared(limit=64)
 # Makings of a followed view in an interval, however many sessions follow it.
 _SHARES = 4
+# A browser gives up on an answer after five seconds.
+_LONGEST_HOLD_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,11 @@ class Context:
             return Made(view, parts(view) | frame.parts, (frame.structure, structure(view)))
 
         shown = (self._file, self.status.source, zone_name, key)
-        feed = FEEDS.follow(shown, make, Config.REFRESH_INTERVAL / 1000 / _SHARES)
+        interval_s = Config.REFRESH_INTERVAL / 1000
+        feed = FEEDS.follow(
+            shown, make, interval_s / _SHARES, news=database.news,
+            hold_s=min(interval_s / 2, _LONGEST_HOLD_S),
+        )  # fmt: skip
         message = feed.latest()
         self.shown, self.live = message.made.view, Live(feed, message)
         return self.shown, self.live
