@@ -40,10 +40,15 @@ def _parser() -> argparse.ArgumentParser:
         "copy",
         help="everything from one database into an empty one, on any engine",
         description="Copies ticks, candles, gaps, books, alerts, settings and saved runs. Broken "
-        "off, the same command goes on where it was. What collects into either has to be stopped.",
+        "off, the same command goes on where it was, if nothing was written to the source "
+        "meanwhile. What collects into either has to be stopped.",
     )
     one.add_argument("--from", dest="source", required=True, help="sqlite:///file or postgresql://")
     one.add_argument("--to", dest="target", required=True, help="the same, empty")
+    one.add_argument(
+        "--afresh", action="store_true",
+        help="delete what an unfinished copy of the same source has left there, and begin anew",
+    )  # fmt: skip
     one.set_defaults(run=_copy)
     one = commands.add_parser(
         "archive",
@@ -80,7 +85,7 @@ def _copy(arguments: argparse.Namespace) -> int:
         Database(place(arguments.source), read_only=True) as source,
         Database(place(arguments.target)) as target,
     ):
-        counts = copy(source, target, show)
+        counts = copy(source, target, show, afresh=arguments.afresh)
         show.end()
         for count in counts:
             if count.source:

@@ -22,23 +22,10 @@ from errors import (
 )
 from storage import lease as lease_module
 from storage import sqlite_engine
+from tests.batches import START_MS, batch
 from ticks import TickBatch, iso_utc
 
-START_MS = 1_723_161_256_000
 ROOT = Path(database.__file__).parent
-
-
-def batch(ids, symbol="btcusdt", start_ms=START_MS, step_ms=1000):
-    n = len(ids)
-    return TickBatch(
-        "aggTrade",
-        [symbol] * n,
-        [start_ms + step_ms * (i - ids[0]) for i in ids],
-        [100.0 + i % 7 for i in ids],
-        [1.0] * n,
-        list(ids),
-        [i % 2 == 0 for i in ids],
-    )
 
 
 @pytest.fixture
@@ -395,7 +382,7 @@ def fill(db):
     )
     db.write(batch(range(500, 600)))
     db.write(made)
-    db.write(batch(range(700, 800), "ethusdt", START_MS + 50))
+    db.write(batch(range(700, 800), symbol="ethusdt", start_ms=START_MS + 50))
     db.write(batch(range(400, 500), start_ms=START_MS - 100_000))
     return db
 

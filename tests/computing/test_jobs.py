@@ -247,7 +247,7 @@ def test_the_command_lists_and_runs(database, begun, tmp_path):
 
 @pytest.mark.parametrize(
     ("symbols", "candles", "fewest", "most"),
-    [(6, 600, 1, 1), (400, 3000, 60, 70), (500, 525_600, 1000, 10_000)],
+    [(6, 600, 1, 1), (400, 3000, 45, 60), (500, 525_600, 1000, 10_000)],
 )
 def test_a_job_has_tasks_enough_for_its_workers_and_none_too_small(symbols, candles, fewest, most):
     parameters = {"symbols": ["s"] * symbols, "candles": candles}

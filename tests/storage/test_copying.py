@@ -99,6 +99,93 @@ def test_a_copy_that_was_broken_off_goes_on_where_it_was(place, other_place, mon
         assert contents(source) == contents(target)
 
 
+def broken_off(source, target, after=3):
+    """Begin a copy and pull the plug after some chunks."""
+    steps = []
+
+    def plug(step):
+        steps.append(step)
+        if len(steps) == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        copying.copy(source, target, plug)
+
+
+CHANGES = {
+    "market data": lambda db: db.import_candles(
+        [("gold", START_MS // 60_000 * 60_000, 1.0, 2.0, 0.5, 1.6, 9.0)], "1min", "upload"
+    ),
+    "a setting": lambda db: db.put("setting", "window", 31),
+    "a gap": lambda db: db.explain_gap(1, "asked for in vain"),
+}
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_a_source_that_was_written_to_in_between_is_refused_and_copied_afresh(
+    place, other_place, monkeypatch, changed
+):
+    monkeypatch.setattr(copying, "CHUNK_ROWS", 500)
+    with Database(place) as source, Database(other_place) as target:
+        fill(source)
+        broken_off(source, target)
+        # No count is another by this, and all that is copied may lie behind the position.
+        CHANGES[changed](source)
+        with pytest.raises(DatabaseError, match="was written to since the copy .* --afresh"):
+            copying.copy(source, target)
+        copying.copy(source, target, afresh=True)
+        assert contents(source) == contents(target)
+
+
+def test_a_source_that_is_written_to_while_it_is_copied_is_noticed_at_the_end(place, other_place):
+    with Database(place) as source, Database(other_place) as target:
+        fill(source)
+        touched = iter([True])
+
+        def touch(step):
+            if next(touched, False):
+                source.put("setting", "window", 31)
+
+        with pytest.raises(DatabaseError, match="was written to since the copy .* --afresh"):
+            copying.copy(source, target, touch)
+
+
+def test_a_collector_that_begins_while_it_is_copied_ends_the_copy(place, other_place, monkeypatch):
+    monkeypatch.setattr(copying, "CHUNK_ROWS", 500)
+    with Database(place) as source, Database(other_place) as target:
+        fill(source)
+        steps = []
+
+        def start_collecting(step):
+            steps.append(step)
+            source.acquire_lease("collector", "x", "process 1 on host")
+
+        with pytest.raises(DatabaseError, match="process 1 on host collects into"):
+            copying.copy(source, target, start_collecting)
+        assert len(steps) == 1
+
+
+def test_afresh_deletes_nothing_but_an_unfinished_copy_of_the_same_source(
+    place, other_place, new_place
+):
+    with Database(place) as source, Database(other_place) as target:
+        fill(source)
+        copying.copy(source, target, afresh=True)
+        target.put("setting", "mine", 1)
+        before = contents(target)
+        with pytest.raises(
+            DatabaseError, match="not hold an unfinished copy .* nothing was deleted"
+        ):
+            copying.copy(source, target, afresh=True)
+        with pytest.raises(DatabaseError, match="holds a finished copy of .* not touched"):
+            copying.copy(source, target)
+        assert contents(target) == before
+    with Database(place) as source, Database(new_place()) as target:
+        target.put("setting", "mine", 1)
+        with pytest.raises(DatabaseError, match=r"holds data already \(state\)"):
+            copying.copy(source, target, afresh=True)
+
+
 def test_a_place_with_other_data_is_refused_untouched(place, other_place):
     with Database(place) as source, Database(other_place) as target:
         fill(source)

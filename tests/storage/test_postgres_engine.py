@@ -23,10 +23,9 @@ from errors import (
 )
 from storage import address
 from storage.postgres_connection import parse_address
+from tests.batches import START_MS, batch
 from tests.postgres_server import PASSWORD
-from ticks import TickBatch
 
-START_MS = 1_723_161_256_000
 DAY_MS = 86_400_000
 ROOT = Path(database_module.__file__).parent
 
@@ -34,14 +33,6 @@ ROOT = Path(database_module.__file__).parent
 @pytest.fixture
 def url(postgres):
     return postgres.new_schema()
-
-
-def batch(ids, start_ms=START_MS, step_ms=1_000, symbol="btcusdt"):
-    ids = list(ids)
-    return TickBatch(
-        "aggTrade", [symbol] * len(ids), [start_ms + step_ms * k for k in range(len(ids))],
-        [100.0] * len(ids), [1.0] * len(ids), ids, [None] * len(ids),
-    )  # fmt: skip
 
 
 def schema_of(url):
@@ -158,7 +149,7 @@ def test_many_programs_may_open_one_new_schema_at_once(url):
 
 def test_each_day_has_a_partition_and_goes_with_it(postgres, url):
     with Database(url) as db:
-        db.write(batch(range(5), START_MS, DAY_MS))
+        db.write(batch(range(5), step_ms=DAY_MS))
         name = schema_of(url)
         tables = f"SELECT tablename::text FROM pg_tables WHERE schemaname = '{name}' "
         days = [row[0] for row in postgres.run(f"{tables} AND tablename ~ '^ticks_' ORDER BY 1")]
@@ -168,7 +159,7 @@ def test_each_day_has_a_partition_and_goes_with_it(postgres, url):
         days = [row[0] for row in postgres.run(f"{tables} AND tablename ~ '^ticks_' ORDER BY 1")]
         # The third tick is of the boundary's own five minutes, and stays with its day.
         assert days == [f"ticks_202408{day:02d}" for day in (10, 11, 12)]
-        assert db.write(batch([0], START_MS)).below_low_water == 1
+        assert db.write(batch([0])).below_low_water == 1
 
 
 def test_retention_of_two_days_and_more_goes_by_whole_days(url):
@@ -203,8 +194,8 @@ def test_prints_of_a_program_that_does_not_wait_its_turn_are_tried_again(postgre
             f"created_at, 2, is_buyer_maker FROM {schema_of(url)}.ticks"
         )
         with pytest.raises(DatabaseBusy, match="another program wrote the same"):
-            db.write(batch([2], START_MS))
-        assert db.write(batch([2], START_MS)).duplicates == 1
+            db.write(batch([2]))
+        assert db.write(batch([2])).duplicates == 1
 
 
 # -- a commit whose answer is lost -----------------------------------------------------------
@@ -234,11 +225,11 @@ def test_a_commit_whose_answer_is_lost_is_asked_after(url, after):
         db.write(batch([1]))
         db._writer.raw = Cut(db._writer.raw, after=after)
         if after:
-            assert db.write(batch([2, 3], START_MS + 5_000)).inserted == 2
+            assert db.write(batch([2, 3], start_ms=START_MS + 5_000)).inserted == 2
         else:
             with pytest.raises(DatabaseBusy, match="does not answer"):
-                db.write(batch([2, 3], START_MS + 5_000))
-        again = db.write(batch([2, 3], START_MS + 5_000))
+                db.write(batch([2, 3], start_ms=START_MS + 5_000))
+        again = db.write(batch([2, 3], start_ms=START_MS + 5_000))
         assert again.inserted == (0 if after else 2)
         with db.snapshot() as snapshot:
             assert snapshot.count("ticks") == 3
