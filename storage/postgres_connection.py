@@ -214,10 +214,42 @@ def translated(name: str) -> Iterator[None]:
         raise DatabaseError(f"{name}: {_first_line(error)}.") from error
 
 
+# What libpq says of TLS, and what is to be done. Trying again would not help.
+_TLS = (
+    (
+        "certificate verify failed",
+        "the server's certificate is not signed by an authority in sslrootcert, or has run out; "
+        "name the file of the authority that signed it.",
+    ),
+    (
+        "does not match host name",
+        "the server's certificate is for another host; use the name that it was made for in the "
+        "address, or sslmode=verify-ca.",
+    ),
+    (
+        "root certificate file",
+        "the file of sslrootcert cannot be read; without it, or sslrootcert=system, nobody can "
+        "say whose server this is.",
+    ),
+    (
+        "does not support SSL",
+        "the server does not speak TLS, which sslmode asks for; set ssl = on in its "
+        "postgresql.conf.",
+    ),
+    (
+        "no encryption",
+        "the server lets nobody in without TLS, or not from here; try sslmode=verify-full.",
+    ),
+)
+
+
 def _unanswered(name: str, error: psycopg.Error) -> DatabaseError:
     text = str(error)
     if "authentication failed" in text or "no password supplied" in text:
         return ReadOnlyDatabase(f"{name} refuses the user or the password.")
+    for sign, sentence in _TLS:
+        if sign in text:
+            return DatabaseError(f"{name}: {sentence}")
     if "does not exist" in text and "database" in text:
         return DatabaseError(f"{name}: the server has no such database; make it with createdb.")
     return DatabaseBusy(f"{name} does not answer: {_first_line(error)}.")

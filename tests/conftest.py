@@ -39,18 +39,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _start_server() -> PostgresServer:
+def start_server(certificate: bytes | None = None) -> PostgresServer:
+    """A server of PostgreSQL's own programs; the test is skipped where they are missing."""
     if programs() is None or pytest.importorskip("psycopg") is None:
         if os.environ.get("REQUIRE_POSTGRES") == "1":
             pytest.fail("PostgreSQL is to be tested here, and its programs are not installed")
         pytest.skip("PostgreSQL is not installed (apt install postgresql)")
-    return PostgresServer()
+    return PostgresServer(certificate)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server for the whole run."""
-    server = _start_server()
+    server = start_server()
     yield server
     server.close()
 
@@ -58,7 +59,7 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A server for one test that does it harm."""
-    server = _start_server()
+    server = start_server()
     yield server
     server.close()
 

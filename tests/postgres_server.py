@@ -30,9 +30,14 @@ class PostgresServer:
     """A running server on loopback with every commit flushed to the disk.
 
     PostgreSQL refuses to run as root, so that there it runs as the user its package made.
+
+    Parameters
+    ----------
+    certificate : bytes, optional
+        The server's key and its chain, as PEM: it then speaks TLS, and nothing else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: bytes | None = None) -> None:
         place = programs()
         assert place is not None
         self._programs = place
@@ -55,7 +60,22 @@ class PostgresServer:
             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
         ]  # fmt: skip
         subprocess.run(command, check=True, cwd=self._home, stdout=self._log, **self._as)
+        self._tls = [] if certificate is None else self._with_tls(certificate)
         self.start()
+
+    def _with_tls(self, certificate: bytes) -> list[str]:
+        file = self._home / "server.pem"
+        file.write_bytes(certificate)
+        file.chmod(0o600)
+        if self._as:
+            shutil.chown(file, "postgres", "postgres")
+        rules = self._data / "pg_hba.conf"
+        rules.write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        return [
+            option
+            for setting in ("ssl=on", f"ssl_cert_file={file}", f"ssl_key_file={file}")
+            for option in ("-c", setting)
+        ]
 
     def start(self) -> None:
         """Start it, and wait until it answers; after a kill its remains may be in the way."""
@@ -65,7 +85,7 @@ class PostgresServer:
                     str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port),
                     "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
                     "-c", "fsync=on", "-c", "max_connections=60", "-c", "shared_buffers=128MB",
-                    "-c", "log_min_messages=fatal",
+                    "-c", "log_min_messages=fatal", *self._tls,
                 ],
                 cwd=self._home, stdout=self._log, stderr=self._log, **self._as,
             )  # fmt: skip
