@@ -86,7 +86,7 @@ def candles_of(closes: pd.DataFrame) -> pd.DataFrame:
 
 def asked(quick: bool) -> dict[str, Callable[[], tuple[str, requests.Request]]]:
     """The jobs that are timed, by what ``--only`` calls them."""
-    scanned, length, swept = (200, 3_000, 16) if quick else (330, 10_000, 40)
+    scanned, length, swept = (300, 3_000, 24) if quick else (330, 10_000, 40)
 
     def scan() -> tuple[str, requests.Request]:
         title = f"full scan, {math.comb(scanned, 2):,} pairs of {length:,} candles"
@@ -139,27 +139,32 @@ def scheduler_address(told: Path) -> str:
 
 
 @contextmanager
-def clocked() -> Iterator[list[Leg]]:
-    """The measurement of what is done inside, in a list that is filled at the end."""
+def clocked(*, dask: bool = False) -> Iterator[list[Leg]]:
+    """The measurement of what is done inside, in a list that is filled at the end.
+
+    Where it is not done there, what Dask's processes use while they idle does not count.
+    """
     found: list[Leg] = []
     begun, ours, all_of = time.perf_counter(), our_cores_s(), busy_cores_s()
     yield found
     seconds, cores = time.perf_counter() - begun, os.cpu_count() or 1
-    mine = our_cores_s() - ours
-    others = (busy_cores_s() - all_of - mine) / (seconds * cores)
-    found.append(Leg(seconds, mine, max(0.0, others)))
+    mine, idle = (now - before for now, before in zip(our_cores_s(), ours, strict=True))
+    others = (busy_cores_s() - all_of - mine - idle) / (seconds * cores)
+    found.append(Leg(seconds, mine + (idle if dask else 0.0), max(0.0, others)))
 
 
-def our_cores_s() -> float:
-    """Core seconds of this process and all it has started, those that have ended too."""
+def our_cores_s() -> tuple[float, float]:
+    """Core seconds of this process and all it has started, ended or not, without Dask; of Dask."""
     me = psutil.Process()
-    total = 0.0
-    for process in (me, *me.children(recursive=True)):
+    seconds = {False: 0.0, True: 0.0}
+    for child in me.children():
         try:
-            total += sum(process.cpu_times()[:4])
+            is_dask = "distributed.cli" in " ".join(child.cmdline())
+            for process in (child, *child.children(recursive=True)):
+                seconds[is_dask] += sum(process.cpu_times()[:4])
         except psutil.NoSuchProcess:
             continue
-    return total
+    return seconds[False] + sum(me.cpu_times()[:4]), seconds[True]
 
 
 def busy_cores_s() -> float:
@@ -186,7 +191,7 @@ def timed(database: Database, request: requests.Request, place: Place) -> tuple[
     source = source_of(database, job_id)
     assert isinstance(source, Files)
     warm(source, request, place)
-    with clocked() as found:
+    with clocked(dask=isinstance(place, Cluster)) as found:
         job = jobs.run(database, job_id, place=nullcontext(place))
     if job.state != "done" or job.result_hash is None:
         raise RuntimeError(f"{request.title}: {job.state}. {job.note}")
@@ -264,9 +269,11 @@ def restless(legs: Round) -> float:
 
 
 def say_round(number: int, legs: Round) -> None:
-    """One line a round, whether it will count or not."""
-    seconds = "  ".join(f"{name} {leg.seconds:.2f} s" for name, leg in legs.items())
-    print(f"  round {number}: {seconds}; others took up to {restless(legs):.0%}", flush=True)
+    """One line a round, whether it will count or not; in brackets what others took of the cores."""
+    seconds = "  ".join(
+        f"{name} {leg.seconds:.2f} s ({leg.others:.0%})" for name, leg in legs.items()
+    )
+    print(f"  round {number}: {seconds}", flush=True)
 
 
 def ratio(found: list[Round], above: str, below: str) -> float:
@@ -283,6 +290,8 @@ def report(what: str, found: list[Round], same: bool) -> bool:
     """Print one job's lines; whether every target was reached."""
     speedup, ceiling = ratio(found, "one", "loky"), ratio(found, "bare one", "bare two")
     overhead = ratio(found, "dask", "loky") - 1
+    alone = 2 / (1 + cost(found, "loky"))
+    beside = (1 + cost(found, "dask")) / (1 + cost(found, "loky")) - 1
     seconds = statistics.median(legs["one"].seconds for legs in found)
     others = max(restless(legs) for legs in found)
     print(f"{what}: one process {seconds:.1f} s; {len(found)} rounds, others took up to "
@@ -292,8 +301,10 @@ def report(what: str, found: list[Round], same: bool) -> bool:
         (f"2 processes (loky)                      {speedup:5.2f}x", "≥ 1.7", speedup >= SPEEDUP),
         (f"  of the ceiling                        {speedup / ceiling:5.0%}", "", True),
         (f"  core seconds beside one process's     {cost(found, 'loky'):+5.1%}", "", True),
+        (f"  by them, on 2 free cores (arithmetic)  {alone:4.2f}x", "", True),
         (f"2 Dask workers                          {ratio(found, 'one', 'dask'):5.2f}x", "", True),
         (f"  core seconds beside one process's     {cost(found, 'dask'):+5.1%}", "", True),
+        (f"  by them, against loky (arithmetic)    {beside:+5.1%}", "", True),
         (f"Dask against loky                       {overhead:+5.1%}", "≤ 15 %",
          overhead <= OVERHEAD),
         (f"results of all places the same          {'yes' if same else 'NO'}", "yes", same),

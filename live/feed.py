@@ -24,7 +24,8 @@ from live.payload import Packed, changes, pack, shared, whole
 _KEPT = 16
 # A browser in the background asks once a minute.
 _IDLE_S = 150.0
-_TICK_S = 0.001
+# What is written together in several transactions is shown together.
+_SETTLE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +166,13 @@ class Feed:
                 async with asyncio.timeout(self._hold_s):
                     await told.wait()
                     # All who were woken share one making; the last may be too young for another.
-                    await asyncio.sleep(self._still_fresh_s())
+                    await asyncio.sleep(self._pause_s())
 
-    def _still_fresh_s(self) -> float:
+    def _pause_s(self) -> float:
         newest = self._newest
         if newest is None:
-            return 0.0
-        return max(0.0, newest.made_at + self._fresh_s - self._clock()) + _TICK_S
+            return _SETTLE_S
+        return max(_SETTLE_S, newest.made_at + self._fresh_s - self._clock() + _SETTLE_S / 10)
 
     @property
     def idle_s(self) -> float:
