@@ -95,8 +95,8 @@ def pairs_table(kind: str, inputs: Inputs, results: Results) -> pd.DataFrame:
             rows.append(results[key]["rows"])
             notes += json.loads(bytes(results[key]["notes"]))
     frame = pd.DataFrame(np.concatenate(rows), columns=list(names))
-    frame.insert(0, "price1", [y for y, _ in pairs])
-    frame.insert(1, "price2", [x for _, x in pairs])
+    frame.insert(0, "price1", np.array([y for y, _ in pairs], dtype=object))
+    frame.insert(1, "price2", np.array([x for _, x in pairs], dtype=object))
     if kind == "sweep" and len(frame):
         labels = [plan.label for plan in asked_grid(inputs).hedges]
         frame["hedge"] = [labels[int(h)] if h == h else "–" for h in frame["hedge"]]

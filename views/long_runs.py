@@ -180,7 +180,9 @@ def _pairs_view(job: JobRow, table: pd.DataFrame, version: int, last_ms: int | N
     found = int((table["q_value"] <= 0.05).sum())
     what = "deflated for its trials" if job.kind == "sweep" else "out of sample"
     sentences = [
-        f"{found:,} of {tried:,} pairs have a Sharpe ratio, {what}, that stands out at a "
+        "No pair is done yet."
+        if table.empty
+        else f"{found:,} of {tried:,} pairs have a Sharpe ratio, {what}, that stands out at a "
         "false-discovery rate of 5 % over all pairs.",
     ]
     mute = len(table) - tried

@@ -11,7 +11,10 @@ from database import Database
 from runtime import FeedStatus
 from storage import job_store
 from tabs.context import Context, Settings, forget_views
+from trading.ask import BacktestAsk
+from views import long_runs as views
 from views import warm
+from views.backtests import read_backtest_input
 from views.pair import PairOptions
 
 SYMBOLS = ("btcusdt", "ethusdt", "solusdt")
@@ -163,3 +166,19 @@ def test_a_running_job_shows_its_pace_and_is_cancelled(opened, database):
 
 def listed_id(con):
     return con.execute("SELECT id FROM jobs").fetchone()[0]
+
+
+@pytest.mark.parametrize("kind", ["sweep", "walk_forward"])
+@pytest.mark.parametrize("symbols", [SYMBOLS, SYMBOLS[:2]])
+def test_a_job_cancelled_before_its_first_task_is_shown_as_empty(database, kind, symbols):
+    ask = BacktestAsk("btcusdt", "ethusdt", "1min")
+    if len(symbols) > 2:
+        job_id = views.ask_pairs(database, kind, ask, symbols, NOW_MS)
+    else:
+        with database.snapshot() as snapshot:
+            given = read_backtest_input(snapshot, ask, NOW_MS)
+        job_id = views.ask_pair(database, kind, ask, given, NOW_MS)
+    job, view = views.work_on(database, job_id, lambda *_: None, lambda: True)
+    assert job.state == "stopped"
+    assert view.sentences
+    assert not any("nan" in sentence for sentence in view.sentences)
