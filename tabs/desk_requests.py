@@ -51,7 +51,10 @@ def ask(ctx: Context, kind: str, body: dict[str, Any]) -> dict[str, Any]:
 def say(answer: dict[str, Any], done: str, *, renewing: str = "") -> bool:
     """Show what came of a request; True where it was done."""
     if not answer.get("done"):
-        st.error(widgets.escaped(answer.get("why", "It was refused.")), icon=":material/block:")
+        why = widgets.escaped(answer.get("why", "It was refused."))
+        st.error(why, icon=":material/block:")
+        # The next refresh draws the page without the sentence; a toast outlives it.
+        st.toast(why, icon=":material/block:", duration=15)
         return False
     if renewing:
         renew(renewing)
