@@ -189,7 +189,9 @@ def _import(ctx: Context) -> None:
         _begin_import(ctx, file, symbol.strip().lower() or None, timeframe or None)
     job = jobs.show("import")
     if job is not None and job.result is not None:
-        st.success(widgets.escaped(job.result.sentence), icon=":material/task_alt:")
+        report = job.result
+        say, icon = (st.success, "task_alt") if report.taken else (st.warning, "info")
+        say(widgets.escaped(report.sentence), icon=f":material/{icon}:")
 
 
 def _begin_import(ctx: Context, file: Any, symbol: str | None, timeframe: str | None) -> None:

@@ -81,6 +81,7 @@ _CSS = """
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 .block-container { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1680px; }
 .st-key-landing { max-width: 1160px; margin: 0 auto; padding-top: 5vh; }
+[class*="st-key-step-"] { min-height: 12.8rem; }
 .st-key-heartbeat, .st-key-preload, .st-key-beat-place {
   height: 0; overflow: hidden; margin-top: -1rem;
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from candles import CandleColumns, timeframe_ms
 from storage.snapshot import Snapshot
-from views.text import moment, price_decimals
+from views.text import duration, moment, price_decimals
 
 _YEAR_MS = 365 * 86_400_000
 _RATE_WINDOW_MS = 60_000
@@ -149,8 +149,8 @@ def _change(
     # A candle's close is known at its end; the last one that ended by then is the price then.
     found = int(np.searchsorted(candles.open_ms, target - step, side="right")) - 1
     if found < 0:
-        missing_min = (candles.open_ms[0] - target) / 60_000
-        why[label] = f"{max(missing_min, 0.1):,.1f} more minutes of data are needed"
+        missing_ms = max(float(candles.open_ms[0] - target), 1_000.0)
+        why[label] = f"{duration(missing_ms)} more of data is needed"
         return None
     return price / float(candles.close[found]) - 1.0
 

@@ -57,6 +57,9 @@ def test_nothing_overflows_on_any_tab(visit, demo_server, width, screenshots):
             seen.page.get_by_text("Pairs tested").wait_for(timeout=100_000)
         if tab == "Backtest" and width == 1440:
             seen.page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
+            field = seen.page.get_by_label("Its window")
+            field.fill("30")  # two hours of candles leave enough to trade then
+            field.press("Enter")
             seen.page.locator(".st-key-bt-run button").click()
             seen.charts("bt-equity-chart").first.wait_for(timeout=100_000)
         seen.page.wait_for_timeout(1_500)
@@ -189,6 +192,7 @@ def test_the_recording_reaches_the_screen(visit, replay_server, screenshots):
     assert float(state["lastY"]) > 1_000
     assert seen.page.get_by_text("replay of a recording").first.is_visible()
     if screenshots:
+        seen.page.wait_for_timeout(25_000)
         seen.page.screenshot(path=screenshots / "replay.png")
 
 

@@ -74,37 +74,43 @@ def test_stored_data_their_filters_export_and_import_fit_a_phone_as_well(visit, 
     )
     page.get_by_text("<i>odd</i> 😀.csv").first.wait_for()
     page.get_by_role("button", name="Import", exact=True).last.click()
-    page.locator(".st-key-job-place-import [data-testid=stAlert]").wait_for()
+    page.locator("[data-testid=stAlert]").filter(has_text="0 of 1 ticks taken").wait_for()
     fits(seen, "a file that was refused")
 
 
 def test_paper_fills_and_alerts_are_marks_on_the_candles(visit, demo_server):
-    seen = running(visit, demo_server, "Portfolio")
+    seen = running(visit, demo_server)
     page = seen.page
+    tile = page.locator(".st-key-tile-btcusdt [data-testid=stMetricValue]")
+    tile.wait_for()
+    seen.go("Portfolio")
     page.get_by_role("button", name="Open account").click()
     page.get_by_text("New order", exact=True).click()
     page.get_by_role("button", name="Send order").click()
     page.get_by_text("The order is with the desk").first.wait_for()
+    seen.go("Dashboard")
+    price = tile.inner_text()
     seen.go("Alerts")
     page.wait_for_timeout(2_500)
     page.get_by_role("button", name="Save rule").click()  # a price above 0 says nothing
     page.get_by_text("The rule can never fire").first.wait_for()
     page.wait_for_timeout(1_500)
     assert page.get_by_text("The rule can never fire").first.is_visible(), "refreshes leave it"
-    page.get_by_label("Level", exact=True).fill("1")
+    # The price of a moment ago: the walk comes across it again within seconds.
+    page.get_by_label("Level", exact=True).fill(price.replace(",", ""))
     page.get_by_role("button", name="Save rule").click()
     page.get_by_text("The rule is watched").first.wait_for()
     seen.go("OHLC Charts")
     seen.charts("ohlc").first.wait_for()
     names = "(n) => n._fullData.filter((t) => t.x?.length).map((t) => t.name)"
-    wanted = {"Bought", "Alert"}
-    for _ in range(60):
+    wanted = {"Bought (paper)", "Alert"}
+    for _ in range(180):
         found = set(seen.charts("ohlc").first.evaluate(names))
         if wanted <= found:
             break
         page.wait_for_timeout(500)
     assert wanted <= found
-    fits(seen, "marks on the candles")
+    assert overflow(seen.page) <= 0
 
 
 @pytest.fixture
