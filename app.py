@@ -34,4 +34,9 @@ if __name__ == "__main__":
 else:
     from tabs import server
 
-    app = st.App(__file__, lifespan=server.lifespan, routes=server.routes())
+    app = st.App(
+        __file__,
+        lifespan=server.lifespan,
+        routes=server.routes(),
+        middleware=server.middleware(),
+    )

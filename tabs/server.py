@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from live import assets, route
+from starlette.middleware import Middleware
+
+from live import assets, preloads, route
 from runtime import get_runtime
 from tabs import export_files, log_tail
 from views import warm
@@ -19,6 +21,11 @@ _FREEZE_AFTER_S = 20.0
 def routes() -> list[Any]:
     """What this process serves beside the page."""
     return [*assets.routes(), route.route(), export_files.route()]
+
+
+def middleware() -> list[Middleware]:
+    """What every request passes through first."""
+    return [Middleware(preloads.Preloading)]
 
 
 @asynccontextmanager

@@ -1,0 +1,86 @@
+"""Names to the browser, with the page itself, what the desk is going to ask for.
+
+Streamlit's page fetches the code of each kind of element when the first element of that kind
+arrives, and ours comes after that again. React shows a placeholder in the meantime and then keeps
+it for half a second wherever another piece is still on its way. A ``Link`` header starts all of it
+together with the page: the pieces are there before the first element is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import streamlit
+
+from live.assets import module_path
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_CHUNKS = Path(streamlit.__file__).parent / "static" / "static" / "js"
+# The kinds of elements that every page of the desk has.
+_ELEMENTS = (
+    "BidiComponent", "Selectbox", "Multiselect", "NumberInput", "Checkbox", "Radio", "Button",
+    "ComponentInstance", "Html",
+)  # fmt: skip
+_OURS = ("cards", "hub", "spark", "chart")
+_IMPORT = re.compile(r"""(?:from|import)\s*["'`]\./([\w.-]+\.js)["'`]""")
+
+
+@cache
+def chunks() -> tuple[str, ...]:
+    """The files of Streamlit's own that draw those elements, and what these import.
+
+    Those that its page names itself are left out; with another layout of files there are none.
+    """
+    index = _CHUNKS.parents[1] / "index.html"
+    found = set(re.findall(r"static/js/([\w.-]+\.js)", index.read_text()) if index.exists() else ())
+    named: list[str] = []
+    waiting = [file.name for name in _ELEMENTS for file in _CHUNKS.glob(f"{name}.*.js")]
+    while waiting:
+        name = waiting.pop(0)
+        file = _CHUNKS / name
+        if name not in found and file.exists():
+            found.add(name)
+            named.append(name)
+            waiting += _IMPORT.findall(file.read_text())
+    return tuple(named)
+
+
+@cache
+def _links() -> bytes:
+    ours = [f".{module_path(name)}" for name in _OURS]
+    paths = [*ours, *(f"./static/js/{name}" for name in chunks())]
+    return ", ".join(f'<{path}>; rel=modulepreload; crossorigin; fetchpriority=low' for path in paths).encode()
+
+
+class Preloading:
+    """Adds the header to the page of whoever opens the desk directly."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or not _opens_desk(scope):
+            await self._app(scope, receive, send)
+            return
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                message["headers"] = [*message["headers"], (b"link", _links())]
+            await send(message)
+
+        await self._app(scope, receive, named)
+
+
+def _opens_desk(scope: Message) -> bool:
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return scope["path"].endswith("/") and bool({"tab", "desk"} & query.keys())
