@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
@@ -44,8 +45,11 @@ _SWITCH = """([name, selector]) => new Promise((resolve) => {
 })"""
 
 
-def paints(name: str, port: int, rounds: int) -> str:
-    """A line about the variant: seconds to what it shows first, and ms of each tab switch."""
+def paints(name: str, port: int, rounds: int, cpu_s: Callable[[], float]) -> str:
+    """Lines about the variant: seconds to what it shows first, and ms of each tab switch.
+
+    ``cpu_s`` tells how much the server has computed so far; what it spent stands in brackets.
+    """
     if CHROMIUM is None:
         return f"{name}: Chromium is not installed, paints are not measured"
     from playwright.sync_api import sync_playwright
@@ -55,15 +59,13 @@ def paints(name: str, port: int, rounds: int) -> str:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
             if name == "plain":
-                shown = [
-                    _paint(browser, url, {"chart": ".js-plotly-plot"}) for _ in range(rounds + 1)
-                ]
-                return f"{name}: {_first(shown)}"
+                marks = {"chart": ".js-plotly-plot"}
+                return f"{name}: {_paints(browser, url, marks, rounds, cpu_s)}"
             marks = {"landing": ".st-key-launch button"}
-            landing = [_paint(browser, url, marks) for _ in range(rounds + 1)]
+            landing = _paints(browser, url, marks, rounds, cpu_s)
             marks = {"numbers": "[data-testid=stMetricValue]", "chart": ".live-chart[data-draws]"}
-            desk = [_paint(browser, f"{url}?tab=Dashboard", marks) for _ in range(rounds + 1)]
-            return f"{name}: {_first(landing)}; {_first(desk)}\n{_switches(browser, url, rounds)}"
+            desk = _paints(browser, f"{url}?tab=Dashboard", marks, rounds, cpu_s)
+            return f"{name}: {landing}; {desk}\n{_switches(browser, url, rounds, cpu_s)}"
         finally:
             browser.close()
 
@@ -78,21 +80,35 @@ def _paint(browser: Any, url: str, marks: dict[str, str]) -> dict[str, float]:
     return seen
 
 
-def _first(rounds: list[dict[str, float]]) -> str:
+def _paints(
+    browser: Any, url: str, marks: dict[str, str], rounds: int, cpu_s: Callable[[], float]
+) -> str:
+    seen, spent = [], []
+    for _ in range(rounds + 1):
+        before = cpu_s()
+        seen.append(_paint(browser, url, marks))
+        spent.append(cpu_s() - before)
     # The first round warms the server.
-    medians = {mark: statistics.median(r[mark] for r in rounds[1:]) for mark in rounds[0]}
-    return ", ".join(f"first {mark} {ms / 1000:.2f} s" for mark, ms in medians.items())
+    medians = {mark: statistics.median(r[mark] for r in seen[1:]) for mark in marks}
+    told = ", ".join(f"first {mark} {ms / 1000:.2f} s" for mark, ms in medians.items())
+    return f"{told} [{statistics.median(spent[1:]) * 1000:.0f} ms CPU]"
 
 
-def _switches(browser: Any, url: str, rounds: int) -> str:
+def _switches(browser: Any, url: str, rounds: int, cpu_s: Callable[[], float]) -> str:
     page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
     page.set_default_timeout(60_000)
     page.goto(f"{url}?tab=Dashboard")
     page.locator(TABS["Dashboard"]).first.wait_for()
     took: dict[str, list[float]] = {tab: [] for tab in TABS}
+    spent: dict[str, list[float]] = {tab: [] for tab in TABS}
     for _ in range(rounds + 1):
         for tab, selector in TABS.items():
             page.wait_for_timeout(600)
+            before = cpu_s()
             took[tab].append(page.evaluate(_SWITCH, [tab, selector]))
-    told = (f"{tab} {statistics.median(ms[1:]):.0f}" for tab, ms in took.items())
-    return f"      tab switches, ms (second visit on): {', '.join(told)}"
+            spent[tab].append((cpu_s() - before) * 1000)
+    told = (
+        f"{tab} {statistics.median(ms[1:]):.0f} [{statistics.median(spent[tab][1:]):.0f}]"
+        for tab, ms in took.items()
+    )
+    return f"      tab switches, ms [CPU] (second visit on): {', '.join(told)}"

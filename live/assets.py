@@ -6,13 +6,16 @@ it is read once a browser, not once a message.
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import plotly
-from starlette.responses import FileResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 _HERE = Path(__file__).parent
@@ -27,6 +30,11 @@ def _digest() -> str:
     """Of all modules: they import one another by relative addresses."""
     content = b"".join((_HERE / f"{name}.js").read_bytes() for name in _MODULES)
     return hashlib.sha256(content).hexdigest()[:12]
+
+
+def module_paths() -> tuple[str, ...]:
+    """Where all modules of ours are served."""
+    return tuple(module_path(name) for name in _MODULES)
 
 
 def module_path(name: str) -> str:
@@ -46,8 +54,23 @@ def routes() -> list[Route]:
     return [_route(path, file) for path, file in (served | {plotly_path(): _PLOTLY}).items()]
 
 
+def pack() -> None:
+    """Compress the chart library ahead; it would be done for every browser, at half a second."""
+    _packed(_PLOTLY)
+
+
+@cache
+def _packed(file: Path) -> bytes:
+    return gzip.compress(file.read_bytes(), compresslevel=6, mtime=0)
+
+
 def _route(path: str, file: Path) -> Route:
-    async def serve(_: object) -> FileResponse:
-        return FileResponse(file, media_type="text/javascript", headers=_FOR_EVER)
+    async def serve(request: Request) -> Response:
+        headers = _FOR_EVER | {"Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return FileResponse(file, media_type="text/javascript", headers=headers)
+        content = await asyncio.to_thread(_packed, file)
+        headers["Content-Encoding"] = "gzip"
+        return Response(content, media_type="text/javascript", headers=headers)
 
     return Route(path, serve)

@@ -93,6 +93,42 @@ function fitValues(layout, data, [from, to], held) {
   }
 }
 
+// Charts that are drawn for the first time take turns, one a frame: the first is seen before the
+// last is made. Later they move together, in one frame.
+const firsts = [];
+
+function queueFirst(chart) {
+  if (firsts.push(chart) === 1) requestAnimationFrame(drawFirst);
+}
+
+function drawFirst() {
+  const chart = firsts.shift();
+  if (firsts.length) requestAnimationFrame(drawFirst);
+  chart.due();
+}
+
+// Room for the labels of the vertical axes; Plotly finds it out by drawing everything twice.
+const ruler = document.createElement("canvas").getContext("2d");
+
+function makeRoom(layout) {
+  const axes = Object.entries(layout).filter(([name, axis]) => name.startsWith("yaxis") && axis.automargin);
+  if (!axes.length || !axes.every(([, axis]) => axis.side === "right" && axis.range)) return;
+  ruler.font = `${layout.font.size}px ${layout.font.family}`;
+  let room = 0;
+  for (const [, axis] of axes) {
+    axis.automargin = false;
+    const [low, high] = axis.range.map(Number);
+    const digits = Math.ceil(-Math.log10(Math.abs(high - low) / (axis.nticks ?? 6)));
+    const decimals = Math.min(Math.max(digits, 0), 20);
+    const options = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    for (const end of [low, high]) {
+      const text = end.toLocaleString("en-US", options) + (axis.ticksuffix ?? "");
+      room = Math.max(room, ruler.measureText(text).width);
+    }
+  }
+  layout.margin = { ...layout.margin, r: Math.ceil(room) + 14 };
+}
+
 class Chart {
   constructor(mount) {
     this.mount = mount;
@@ -125,12 +161,17 @@ class Chart {
 
   schedule() {
     if (this.pending || !this.library || document.hidden || this.gone) return;
-    this.pending = requestAnimationFrame(() => {
-      this.pending = null;
-      // A redraw in the middle of a drag would take the chart out of the user's hand.
-      if (this.node._dragging) return setTimeout(() => this.schedule(), 120);
-      this.draw();
-    });
+    this.pending = true;
+    if (this.draws) requestAnimationFrame(() => this.due());
+    else queueFirst(this);
+  }
+
+  due() {
+    this.pending = false;
+    if (this.gone) return;
+    // A redraw in the middle of a drag would take the chart out of the user's hand.
+    if (this.node._dragging) setTimeout(() => this.schedule(), 120);
+    else this.draw();
   }
 
   draw() {
@@ -180,6 +221,7 @@ class Chart {
       const name = key.slice(0, -".range".length);
       if (layout[name]) layout[name] = { ...layout[name], range: [...range], autorange: false };
     }
+    if (time && times) makeRoom(layout);
   }
 
   drawn(data) {

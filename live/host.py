@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import streamlit as st
 from live.assets import module_path, plotly_path
 from live.feed import Feed, Message
 from live.payload import pack, whole
+from live.preloads import every_chunk
 from live.route import PATH
 
 # These go into every message, so they only name the module that does the work.
@@ -39,9 +41,19 @@ export default function (component) {{
   return () => hub.then((module) => module.unfollow());
 }}
 """
+# Until then the page itself is being drawn.
+_SHOWN_MS = 1000
 _PRELOAD = f"""{_AT}
-import(at("{module_path("cards")}"));
-import(at("{module_path("chart")}")).then((module) => module.loadPlotly(at("{plotly_path()}")));
+const fetchAll = () => {{
+  import(at("{module_path("cards")}"));
+  import(at("{module_path("chart")}")).then((module) => module.loadPlotly(at("{plotly_path()}")));
+  for (const path of {json.dumps(every_chunk())}) {{
+    const link = document.createElement("link");
+    Object.assign(link, {{ rel: "modulepreload", crossOrigin: "", href: at(path) }});
+    document.head.appendChild(link);
+  }}
+}};
+setTimeout(() => (window.requestIdleCallback ?? setTimeout)(fetchAll), {_SHOWN_MS});
 export default function () {{}}
 """
 
@@ -137,7 +149,10 @@ def beat(feed: Feed, structure: str, interval_ms: int) -> None:
 
 
 def preload() -> None:
-    """Let the browser fetch the chart library before the first chart needs it."""
+    """Let the browser fetch, while it is idle, what charts, tables and forms are drawn with.
+
+    The first switch to a tab that has them does not wait for it then.
+    """
     _preload(key="preload")
 
 

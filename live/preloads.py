@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 import streamlit
 
-from live.assets import module_path
+from live.assets import module_paths
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,20 +30,30 @@ _ELEMENTS = (
     "BidiComponent", "Selectbox", "Multiselect", "NumberInput", "Checkbox", "Radio", "Button",
     "ComponentInstance", "Html",
 )  # fmt: skip
-_OURS = ("cards", "hub", "spark", "chart")
+# Those that tables, forms and results add, fetched when the browser has nothing else to do.
+_LATER = (
+    "DataFrame", "DownloadButton", "ButtonGroup", "DateTimeInput", "Metric", "Progress",
+    "TextInput", "FileUploader", "Slider",
+)  # fmt: skip
 _IMPORT = re.compile(r"""(?:from|import)\s*["'`]\./([\w.-]+\.js)["'`]""")
 
 
 @cache
-def chunks() -> tuple[str, ...]:
-    """The files of Streamlit's own that draw those elements, and what these import.
+def every_chunk() -> tuple[str, ...]:
+    """Addresses of what draws any element of the desk."""
+    return chunks(_ELEMENTS + _LATER)
+
+
+@cache
+def chunks(elements: tuple[str, ...] = _ELEMENTS) -> tuple[str, ...]:
+    """Addresses of Streamlit's own files that draw these elements, and of what they import.
 
     Those that its page names itself are left out; with another layout of files there are none.
     """
     index = _CHUNKS.parents[1] / "index.html"
     found = set(re.findall(r"static/js/([\w.-]+\.js)", index.read_text()) if index.exists() else ())
     named: list[str] = []
-    waiting = [file.name for name in _ELEMENTS for file in _CHUNKS.glob(f"{name}.*.js")]
+    waiting = [file.name for name in elements for file in _CHUNKS.glob(f"{name}.*.js")]
     while waiting:
         name = waiting.pop(0)
         file = _CHUNKS / name
@@ -51,14 +61,14 @@ def chunks() -> tuple[str, ...]:
             found.add(name)
             named.append(name)
             waiting += _IMPORT.findall(file.read_text())
-    return tuple(named)
+    return tuple(f"/static/js/{name}" for name in named)
 
 
 @cache
 def _links() -> bytes:
-    ours = [f".{module_path(name)}" for name in _OURS]
-    paths = [*ours, *(f"./static/js/{name}" for name in chunks())]
-    return ", ".join(f'<{path}>; rel=modulepreload; crossorigin; fetchpriority=low' for path in paths).encode()
+    # Low: what the page itself begins with comes first.
+    how = "rel=modulepreload; crossorigin; fetchpriority=low"
+    return ", ".join(f"<.{path}>; {how}" for path in (*module_paths(), *chunks())).encode()
 
 
 class Preloading:

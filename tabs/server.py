@@ -9,18 +9,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from live import assets, preloads, route
 from runtime import get_runtime
 from tabs import export_files, log_tail
 from views import warm
 
+READY = "/platform/ready"
 _FREEZE_AFTER_S = 20.0
 
 
 def routes() -> list[Any]:
     """What this process serves beside the page."""
-    return [*assets.routes(), route.route(), export_files.route()]
+    return [*assets.routes(), route.route(), export_files.route(), Route(READY, _ready)]
+
+
+async def _ready(_: Request) -> Response:
+    """Whether everything answers at once, for who starts or measures this process."""
+    warmed = warm.is_complete()
+    return PlainTextResponse("ready" if warmed else "warming up", 200 if warmed else 503)
 
 
 def middleware() -> list[Middleware]:
@@ -47,6 +57,7 @@ async def _freeze_when_loaded() -> None:
 
     A collection that walks the libraries' hundred thousands of objects holds every page up.
     """
+    await asyncio.to_thread(assets.pack)
     await asyncio.to_thread(warm.wait, _FREEZE_AFTER_S)
     _freeze()
     await asyncio.to_thread(warm.wait_until_complete)

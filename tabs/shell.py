@@ -12,7 +12,7 @@ from streamlit_autorefresh import st_autorefresh
 from config import Config
 from errors import DatabaseError, PlatformError
 from live.feed import name_of
-from live.host import beat, still_cards
+from live.host import beat, preload, still_cards
 from runtime import Runtime, get_runtime
 from tabs import (
     alert_notices,
@@ -181,6 +181,7 @@ def desk() -> None:
     warm.begin()
     runtime = get_runtime()
     _live(sidebar.render(runtime))
+    preload()
 
 
 @st.fragment

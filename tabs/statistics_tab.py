@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from errors import InsufficientData
+from live import cards
+from live.host import still_cards
 from tabs import widgets
 from tabs.context import Context
 from views import warm
@@ -59,9 +61,9 @@ def render(ctx: Context) -> None:
 
 
 def _show(ctx: Context, view: StatsView, options: StatsOptions) -> None:
-    with st.container(horizontal=True, gap="small", key="stats-facts"):
-        for label, value, explained in view.facts:
-            st.metric(label, value, help=explained, border=True, width=160)
+    # One element: as many as there are facts hold the first chart up.
+    facts = [cards.metric(name, text, help_text=why, width=160) for name, text, why in view.facts]
+    still_cards(cards.row(facts), key="stats-facts")
     columns = st.columns(2, gap="small")
     for n, (name, title) in enumerate(_FIGURES):
         with columns[n % 2], st.container(border=True, key=f"stats-box-{name}"):

@@ -17,10 +17,11 @@ import runtime as runtime_module
 from config import Config
 from database import Database
 from simulator.prices import PlantedTape
-from tabs import shell
+from tabs import shell, statistics_tab
 from tabs.context import forget_views
 from ticks import TickBatch
 from views import pair_page, warm
+from views.stats import make_stats
 
 APP = str(Path(__file__).resolve().parents[1] / "app.py")
 TABS = [
@@ -275,6 +276,29 @@ def test_settings_are_remembered_for_the_next_session(open_app):
     again = AppTest.from_file(APP, default_timeout=60)
     again.query_params["tab"] = "Health"
     assert again.run().sidebar.selectbox(key="timeframe").value == "5s"
+
+
+def test_statistics_of_the_same_candles_are_made_once_for_all_visits_and_sessions(
+    open_app, monkeypatch
+):
+    made = []
+
+    def counted(options, given):
+        made.append(options)
+        return make_stats(options, given)
+
+    now_ms = time.time_ns() // 1_000_000
+    monkeypatch.setattr(runtime_module.Runtime, "now_ms", lambda self: now_ms)
+    monkeypatch.setattr(statistics_tab, "make_stats", counted)
+    app = open_app(2, "Statistics")
+    first = parts(app)["stats-facts"]
+    for tab in ("Data", "Statistics"):
+        app.session_state["tab"] = tab
+        app.run()
+    again = AppTest.from_file(APP, default_timeout=60)
+    again.query_params["tab"] = "Statistics"
+    assert parts(again.run())["stats-facts"] == parts(app)["stats-facts"] == first
+    assert len(made) == 1
 
 
 def test_clearing_asks_and_then_deletes(open_app):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,9 @@ log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[1]
 # What spread, z-score and correlation of the first pages are made of.
 _FIRST = ("rolling", "regression", "rolling_pair")
+
+# How far compiling ahead stands back, as in nice(1).
+_BEHIND_PAGES = 10
 
 FIRST_START = (
     "The tests are being compiled for this computer.",
@@ -57,9 +62,20 @@ def wait(timeout_s: float) -> bool:
 def _compile(package: str, *modules: str) -> None:
     """Fill the cache of compiled kernels from a process of its own: compiling holds a page up."""
     command = [sys.executable, "-m", package, *modules]
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        log.warning("compiling ahead failed, pages will do it themselves: %s", done.stderr)
+    with subprocess.Popen(
+        command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as compiling:
+        _step_back(compiling.pid)
+        _, complaint = compiling.communicate()
+    if compiling.returncode:
+        log.warning("compiling ahead failed, pages will do it themselves: %s", complaint)
+
+
+def _step_back(process: int) -> None:
+    """Let pages go first where they and this process share a core."""
+    if sys.platform != "win32":
+        with suppress(OSError):  # it may have ended already
+            os.setpriority(os.PRIO_PROCESS, process, _BEHIND_PAGES)
 
 
 def _load() -> None:

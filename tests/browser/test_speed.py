@@ -1,0 +1,83 @@
+"""What keeps the page quick, held by order and number instead of by a clock."""
+
+from __future__ import annotations
+
+import json
+
+from tests.browser.test_page import running, wait_for_data
+
+# What is seen first, and in which frame each chart is drawn for the first time.
+RECORD = """() => {
+  window.seen = [];
+  window.firsts = {};
+  let frame = 0;
+  const count = () => { frame++; requestAnimationFrame(count); };
+  requestAnimationFrame(count);
+  const names = { "[data-testid=stMetricValue]": "numbers", ".live-chart[data-draws]": "chart" };
+  new MutationObserver(() => {
+    for (const [selector, name] of Object.entries(names)) {
+      if (!window.seen.includes(name) && document.querySelector(selector)) window.seen.push(name);
+    }
+    for (const node of document.querySelectorAll(".live-chart[data-draws]")) {
+      const key = node.closest("[class*=st-key-]").className;
+      window.firsts[key] ??= frame;
+    }
+  }).observe(document, { subtree: true, childList: true, attributes: true,
+                         attributeFilter: ["data-draws"] });
+}"""
+# Labels of vertical axes that stick out of their chart.
+CUT_OFF = """() => [...document.querySelectorAll(".live-chart[data-draws]")].flatMap((chart) => {
+  const right = chart.getBoundingClientRect().right;
+  return [...chart.querySelectorAll("[class*=ytick] text")]
+    .filter((label) => label.getBoundingClientRect().right > right)
+    .map((label) => label.textContent);
+})"""
+
+
+def test_numbers_are_seen_before_a_chart_is_drawn_and_charts_take_turns(demo_server, visit):
+    wait_for_data(running(visit, demo_server))
+    seen = visit(demo_server)
+    seen.page.add_init_script(f"({RECORD})()")
+    seen.open("Pair Analytics")
+    for key in ("pair-main", "pair-ratio", "pair-scatter"):
+        seen.charts(key).first.wait_for()
+    assert seen.page.evaluate("seen") == ["numbers", "chart"]
+    frames = seen.page.evaluate("Object.values(firsts)")
+    assert len(frames) == len(set(frames)) >= 3
+
+
+def test_what_the_desk_is_drawn_with_is_fetched_with_the_page(demo_server, visit):
+    wait_for_data(running(visit, demo_server))
+    seen = visit(demo_server)
+    seen.open("Dashboard")
+    seen.charts("dashboard-pair").first.wait_for()
+    began = json.loads(
+        seen.page.evaluate(
+            """() => JSON.stringify(Object.fromEntries(performance.getEntriesByType("resource")
+              .map((entry) => [entry.name.split("/").pop(), entry.startTime])))"""
+        )
+    )
+    # The connection over which elements come is asked for after this.
+    connected = began["health"]
+    for piece in ("cards.js", "hub.js", "chart.js"):
+        assert began[piece] < connected
+    bidi = next(name for name in began if name.startswith("BidiComponent"))
+    assert began[bidi] < connected
+
+
+def test_labels_have_the_room_that_is_left_to_them_at_any_zoom(demo_server, visit):
+    for width in (1440, 390):
+        seen = running(visit, demo_server, width=width)
+        wait_for_data(seen)
+        for tab, key in (("Pair Analytics", "pair-main"), ("OHLC Charts", "ohlc")):
+            seen.go(tab)
+            seen.charts(key).first.wait_for()
+            assert seen.page.evaluate(CUT_OFF) == []
+        seen.page.evaluate(
+            """() => { const chart = document.querySelector(".st-key-ohlc .live-chart");
+              const [low, high] = chart._fullLayout.yaxis.range, middle = (low + high) / 2;
+              const range = [middle, middle + (high - low) / 2000];
+              Plotly.relayout(chart, { "yaxis.range": range }); }"""
+        )
+        seen.page.wait_for_timeout(1500)
+        assert seen.page.evaluate(CUT_OFF) == []
