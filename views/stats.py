@@ -74,7 +74,8 @@ def read_stats_input(snapshot: Snapshot, options: StatsOptions, now_ms: int) -> 
 def input_key(options: StatsOptions, given: StatsInput) -> tuple[Any, ...]:
     """Changes when another candle closes."""
     closes = np.ascontiguousarray(given.closes.to_numpy(dtype=float))
-    times = np.ascontiguousarray(given.closes.index.to_numpy())
+    # As numbers: of times with a zone NumPy would hold the addresses, which are others every time.
+    times = given.closes.index.astype("int64").to_numpy()
     return (options, given.closes.shape, hash(times.tobytes()), hash(closes.tobytes()))
 
 
