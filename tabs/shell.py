@@ -144,6 +144,7 @@ button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
 .stTabs [role="tab"] { white-space: nowrap; }
 @media (max-width: 640px) {
   .block-container { padding-left: 0.8rem; padding-right: 0.8rem; }
+  [data-testid="stButtonGroup"] > div:has(> [data-variant="pills"]) { flex-wrap: wrap; }
   [class*="st-key-tile-"], [class*="st-key-step-"], .st-key-signal, .st-key-pair-signal {
     width: 100% !important;
   }
