@@ -104,7 +104,10 @@ def asked(quick: bool) -> dict[str, Callable[[], tuple[str, requests.Request]]]:
 def dask_of_two(folder: Path) -> Iterator[str]:
     """A scheduler and two workers of one thread each, over TCP, as docs/scaling.md starts them."""
     told = folder / "scheduler.json"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    }
     command = [sys.executable, "-m", "distributed.cli."]
     options = (
         ("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told)),
