@@ -38,7 +38,7 @@ COLUMNS: dict[str, str] = {
     "intercept": "of the same regression",
     "hedge_instability": "standard deviation of the sub-windows' ratios / |hedge_ratio|",
     "half_life": "candles, −ln 2 / ln(1 + b)",
-    "hurst": "of the spread; ½ is a random walk",
+    "hurst": "of the spread; ½ is a random walk, outside 0 to 1 it scales like none",
     "spread_std": "standard deviation of the spread, in price1's unit",
     "spread_vol_bps": "the same in bps of both legs' notional",
     "expected_reversion_bps": "entry_z standard deviations back to the mean, in the same bps",

@@ -75,6 +75,7 @@ def test_nothing_overflows_on_any_tab(visit, demo_server, width, screenshots):
 def keep_picture(page, tab, width, folder) -> None:
     """The pictures of README and docs: each tab on a desk, the first on a phone."""
     if width == 1440 or tab == TABS[0]:
+        page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
         name = "phone" if width == 390 else tab.lower().replace(" ", "_")
         page.wait_for_timeout(3_000)
         page.screenshot(path=folder / f"{name}.png")
