@@ -105,7 +105,7 @@ def test_a_viewer_s_symbols_are_taken_by_the_holder(desk):
 
 
 def test_a_standby_takes_over_when_the_holder_stops_beating(desk, monkeypatch):
-    monkeypatch.setattr(lease, "EXPIRY_MS", 500)
+    monkeypatch.setattr(lease, "EXPIRY_MS", 3_000)
     monkeypatch.setattr(runtime_module, "_RENEW_S", 0.2)
     holder, standby = desk(), desk()
     holder.start("btcusdt")

@@ -30,6 +30,10 @@ def choose(seen, control: str, name: str) -> None:
 def test_a_sweep_is_cancelled_from_the_page_and_another_says_how_much_is_luck(visit, demo_server):
     seen = running(visit, demo_server, "Backtest")
     page = seen.page
+    # As many candles as there are, so that there is time to cancel.
+    page.goto(f"{demo_server.url}/?tab=Backtest&timeframe=1s")
+    page.locator(".st-key-bt-limit").get_by_role("combobox").click()
+    page.get_by_role("option", name="last 10,000").click()
     choose(seen, "bt-shown", "Sweep")
     seen.page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
     page.get_by_text("All 10 pairs of the 5 symbols").click()
