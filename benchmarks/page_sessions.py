@@ -36,7 +36,7 @@ class RunningSession:
     @property
     def complete(self) -> bool:
         """Whether the page shows all it has: on ours the table of tests comes last."""
-        return bool(self.kinds & {"arrow_data_frame", "plotly_chart"})
+        return bool(self.kinds & {"dataframe", "plotly_chart"})
 
     def refresh(self) -> tuple[float, int]:
         """(seconds, bytes received) of one refresh."""
