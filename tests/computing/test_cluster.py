@@ -108,7 +108,6 @@ def test_a_frozen_worker_is_taken_off_and_its_tasks_are_done(database, big, dask
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
 
 
-@pytest.mark.nightly
 def test_both_workers_killed_and_others_join(database, big, dask, serial_hash):
     dask.ensure_two()
     job_id = jobs.new_job(database, big, NOW_MS)
