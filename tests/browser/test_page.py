@@ -74,7 +74,8 @@ def test_nothing_overflows_on_any_tab(visit, demo_server, width, screenshots):
 
 def keep_picture(page, tab, width, folder) -> None:
     """The pictures of README and docs: each tab on a desk, the first on a phone."""
-    if width == 1440 or tab == TABS[0]:
+    # The picture of Jobs is made where there is one to be seen.
+    if (width == 1440 and tab != "Jobs") or tab == TABS[0]:
         page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
         name = "phone" if width == 390 else tab.lower().replace(" ", "_")
         page.wait_for_timeout(3_000)
