@@ -77,7 +77,8 @@ class BinanceRest:
 
     def held_up_s(self, calls: int, weight: int) -> float:
         """Seconds that the budget alone keeps the last of so many calls waiting."""
-        left_over = calls - int((self._limit - self.used_weight) // weight)
+        # Others behind the same address may have used more than our share of this minute.
+        left_over = calls - max(0, int((self._limit - self.used_weight) // weight))
         if left_over <= 0:
             return 0.0
         minutes = (left_over - 1) // max(1, int(self._limit // weight))

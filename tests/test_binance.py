@@ -425,9 +425,13 @@ def test_how_long_the_limit_alone_keeps_calls_waiting(desk: tuple[Desk, str], mo
     rest = BinanceRest(base, budget=0.5)  # 1,200 a minute: 60 calls of 20
     server.headers["X-MBX-USED-WEIGHT-1M"] = "1000"
     rest.agg_trades("btcusdt", from_id=1)
-    rest.close()
     waits = [rest.held_up_s(calls, 20) for calls in (10, 11, 70, 71, 130, 131)]
     assert waits == [0.0, 45.0, 45.0, 105.0, 105.0, 165.0]
+    # What others have used beyond our share is not paid for in the minutes after.
+    server.headers["X-MBX-USED-WEIGHT-1M"] = "2300"
+    rest.agg_trades("btcusdt", from_id=1)
+    rest.close()
+    assert [rest.held_up_s(calls, 20) for calls in (1, 60, 61)] == [45.0, 45.0, 105.0]
 
 
 def test_the_limit_is_the_one_that_the_exchange_announces(desk: tuple[Desk, str]) -> None:
