@@ -20,7 +20,7 @@ _STEPS = (
     (
         ":material/play_circle:",
         "Press Start",
-        "Trades go into a local SQLite file; the last half hour is fetched as well.",
+        "Trades go into a local SQLite file; the recent past is fetched as well.",
     ),
     (
         ":material/query_stats:",

@@ -8,7 +8,7 @@ from errors import PlatformError
 from tabs.context import Context
 
 _STEPS = (
-    "**Press Start** in the sidebar or below: the last half hour is there within seconds.",
+    "**Press Start** in the sidebar or below: the recent past is there within seconds.",
     "**Dashboard**: BTC is planted as 25 × ETH + 12,000 plus a spread that halves in 10 minutes.",
     "**Pair Analytics**: the tests, each with its null hypothesis and its verdict in words.",
     "**Backtest**: run it, then sweep it, then let the audit look for a look-ahead.",

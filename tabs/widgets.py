@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from config import Config
 from live import cards
 from live.host import chart_part, still, still_chart
 from tabs import sidebar
 from tabs.context import Context
-from views.text import DASH, safe_cell
+from views.text import DASH, duration, safe_cell
 
 _PRICES = frozenset({"price", "open", "high", "low", "close"})
 _AMOUNTS = frozenset({"size", "volume", "quantity"})
@@ -92,16 +93,21 @@ def no_candles(ctx: Context) -> None:
     else:
         empty(
             "There is nothing stored for these symbols yet.",
-            "Start the feed here or in the sidebar; the last half hour is fetched as well."
-            + (
-                " The demo market has a history at once: choose it as the source in the sidebar."
-                if ctx.status.source == "live"
-                else ""
-            ),
+            f"Start the feed here or in the sidebar.{_what_start_brings(ctx.status.source)}",
             icon=":material/play_circle:",
         )
         # The sidebar is closed on a phone.
         st.button("Start the feed", key="start-here", type="primary", on_click=sidebar.start_here)
+
+
+def _what_start_brings(source: str) -> str:
+    if source == "replay":
+        return " The recording is played from its beginning."
+    past = Config.BACKFILL_MINUTES * 60_000
+    fetched = f" The last {duration(past)} of trades are fetched as well." if past else ""
+    if source == "demo":
+        return fetched
+    return f"{fetched} The demo market, a source in the sidebar, needs no network."
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:

@@ -139,8 +139,10 @@ def test_the_landing_page_has_its_button_and_four_steps(open_app):
     assert "Stop" in labels
 
 
-def test_with_nothing_stored_the_feed_can_be_started_where_one_looks(open_app):
+def test_with_nothing_stored_the_feed_can_be_started_where_one_looks(open_app, monkeypatch):
+    monkeypatch.setattr(Config, "BACKFILL_MINUTES", 90)
     app = open_app(0, "Dashboard")
+    assert "The last 1.5 h of trades are fetched as well." in texts(app)
     app.button(key="start-here").click().run()
     assert_healthy(app)
     assert runtime_module.get_runtime().status().running

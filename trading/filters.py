@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from errors import BadInput, InsufficientData
+from errors import BadInput
 from trading.candle_pair import Array, PairCandles, epoch_ms, frozen_array
 
 DAY_MS = 86_400_000
@@ -166,7 +166,7 @@ def finer_of(candles: PairCandles, fine: PairCandles | None) -> Finer:
             f"found {fine.timeframe_ms} ms."
         )
     if len(fine) < 1:
-        raise InsufficientData("Judging stops on finer candles", 1, 0)
+        raise BadInput("Judging stops on finer candles takes at least one of them; there is none.")
     edges = np.append(candles.time_ms, candles.time_ms[-1] + candles.timeframe_ms)
     start = np.searchsorted(fine.time_ms, edges).astype(np.int64)
     return Finer(start, fine.open1, fine.open2, fine.close1, fine.close2)

@@ -255,10 +255,12 @@ def _study_or_word(state: PairState) -> Study:
     """The study; where it fails, one that says so, for the page would wait for it for ever."""
     try:
         return _study(state)
-    except (PlatformError, ArithmeticError, LookupError, TypeError, ValueError):
+    except PlatformError as problem:
+        why = str(problem)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
         log.exception("the study of %s failed", state.title)
         why = "They failed on these candles; the reason is in the log."
-        return Study(state.closes.closed, (), (("Tests", "–", why),))
+    return Study(state.closes.closed, (), (("Tests", "–", why),))
 
 
 def _study(state: PairState) -> Study:
