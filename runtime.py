@@ -24,7 +24,7 @@ from config import Config
 from database import Database, place_of
 from errors import BadInput, DatabaseBusy, DatabaseError, PlatformError
 from retention import Retention
-from storage.lease import EXPIRY_MS
+from storage.lease import EXPIRY_MS, FEED
 from ticks import clean_symbols
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SOURCES = ("live", "demo", "replay")
-LEASE = "collector"
+LEASE = FEED
 _BEAT_S = 1.0
 _RENEW_S = 3.0
 _HEALTH_STALE_MS = 10_000

@@ -177,6 +177,7 @@ class Repairer:
             "fraction": progress.fraction,
             "text": progress.text(),
             "eta_s": progress.eta_s,
+            "planned": bool(self.counters.unplanned),
             "can_stop": progress.left > 0,
             "left": progress.left,
             "trouble": progress.trouble,

@@ -13,7 +13,7 @@ from candles import timeframe_ms
 from computing.encoding import Arrays
 from computing.inputs import Array
 from computing.tasks import KINDS
-from errors import InsufficientData
+from errors import BadInput
 from trading.ask import BacktestAsk
 
 Rules = Mapping[str, Mapping[str, float]]
@@ -99,13 +99,14 @@ def many_pairs(
 
     Raises
     ------
-    InsufficientData
+    BadInput
         Candles of fewer than two symbols.
     """
     wide = frame.pivot(index="timestamp", columns="symbol", values=["open", "close", "volume"])
     symbols = [str(symbol) for symbol in wide["close"].columns] if len(frame) else []
     if len(symbols) < 2:
-        raise InsufficientData("A job over pairs", 2, len(symbols))
+        found = f"{symbols[0].upper()} alone has some" if symbols else "none has any"
+        raise BadInput(f"A job over pairs needs two symbols with closed candles; {found}.")
     arrays: dict[str, Array] = {
         name: np.ascontiguousarray(wide[name].to_numpy(np.float64).T)
         for name in ("open", "close", "volume")

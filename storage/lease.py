@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+FEED = "collector"
+"""The lease of whoever collects; what it says of itself is kept under the same name."""
+
 EXPIRY_MS = 10_000
 """A lease whose holder has been silent for so long is free; two heartbeats are due in that time."""
 

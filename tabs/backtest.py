@@ -15,6 +15,7 @@ from tabs.context import Context
 from tabs.jobs import Job
 from trading.ask import BacktestAsk, grid_of
 from views import backtests as views
+from views import lacking
 from views.backtests import BacktestView
 from views.text import moment, percent
 
@@ -143,12 +144,11 @@ def _begin(ctx: Context, key: str, title: str, ask: BacktestAsk, work: Callable[
     database, now_ms = ctx.database, ctx.now_ms
 
     def run(job: Job) -> Any:
-        with database.snapshot() as snapshot:
-            given = views.read_backtest_input(snapshot, ask, now_ms)
+        given, coming = views.read_in_time(database, ask, now_ms)
         try:
             return work(job, given)
         except InsufficientData as problem:
-            raise views.with_time(problem, ask, now_ms) from problem
+            raise lacking.with_time(problem, ask.timeframe, coming) from problem
 
     jobs.start(key, title, run)
 

@@ -12,8 +12,9 @@ from tabs import jobs, widgets
 from tabs.context import Context
 from tabs.jobs import Job
 from trading.ask import BacktestAsk
+from views import lacking
 from views import long_runs as views
-from views.backtests import SweepView, WalkView, read_backtest_input, with_time
+from views.backtests import SweepView, WalkView, read_in_time
 
 _TITLES = {"sweep": "Sweep", "walk_forward": "Walk-forward"}
 
@@ -48,12 +49,11 @@ def begin(
         if symbols is not None:
             job_id = views.ask_pairs(database, kind, ask, symbols, now_ms)
         else:
-            with database.snapshot() as snapshot:
-                given = read_backtest_input(snapshot, ask, now_ms)
+            given, coming = read_in_time(database, ask, now_ms)
             try:
                 job_id = views.ask_pair(database, kind, ask, given, now_ms)
             except InsufficientData as problem:
-                raise with_time(problem, ask, now_ms) from problem
+                raise lacking.with_time(problem, ask.timeframe, coming) from problem
         return Ended(*views.work_on(database, job_id, job.progress, job.cancelled))
 
     jobs.start(key, _TITLES[kind], run)

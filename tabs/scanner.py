@@ -37,7 +37,7 @@ def render(ctx: Context) -> None:
             "Choose more symbols in the sidebar and press Start.",
         )
         return
-    if why := too_short(universe, options, ctx.now_ms):
+    if why := too_short(universe, options):
         widgets.empty("There are too few candles for a scan yet.", why)
         return
     # History that arrives makes old candles, and its end makes no new one.

@@ -9,9 +9,8 @@ from live import cards
 from live.host import still_cards
 from tabs import widgets
 from tabs.context import Context
-from views import warm
+from views import lacking, warm
 from views.stats import StatsOptions, StatsView, input_key, make_stats, read_stats_input
-from views.text import too_few_candles
 
 _FIGURES = (
     ("distribution", "Distribution of returns, with fitted normal and t"),
@@ -54,7 +53,7 @@ def render(ctx: Context) -> None:
     try:
         view = ctx.lasting(("stats", input_key(options, given)), lambda: make_stats(options, given))
     except InsufficientData as problem:
-        missing = too_few_candles(problem.found, problem.needed, options.timeframe, ctx.now_ms)
+        missing = lacking.too_few(problem.found, problem.needed, options.timeframe, given.coming)
         widgets.empty("There are no statistics yet.", f"{missing} A shorter timeframe is sooner.")
         return
     _show(ctx, view, options)

@@ -17,12 +17,14 @@ from candles import timeframe_ms
 from charts import backtest as chart
 from charts.statistics import heat_map
 from charts.style import palette
+from database import Database
 from errors import BadInput, InsufficientData, PlatformError
 from storage.snapshot import Snapshot
 from trading.ask import BacktestAsk, settings_of
-from views import luck
+from views import lacking, luck
 from views.feed import source_sentence
-from views.text import DASH, number, percent, too_few_candles
+from views.lacking import Coming
+from views.text import DASH, number, percent
 
 Told = Callable[[float, str], None]
 _YEAR_MS = 365 * 86_400_000
@@ -74,10 +76,20 @@ def read_backtest_input(snapshot: Snapshot, ask: BacktestAsk, now_ms: int) -> Ba
     )
 
 
-def with_time(problem: InsufficientData, ask: BacktestAsk, now_ms: int) -> BadInput:
-    """The same complaint, with the candles that are missing and when they will be there."""
-    missing = too_few_candles(problem.found, problem.needed, ask.timeframe, now_ms)
-    return BadInput(f"{problem} {missing}")
+def read_in_time(database: Database, ask: BacktestAsk, now_ms: int) -> tuple[BacktestInput, Coming]:
+    """What a run needs, and how further candles come, from one snapshot.
+
+    Raises
+    ------
+    BadInput
+        As `read_backtest_input`; too few candles say when there are enough.
+    """
+    with database.snapshot() as snapshot:
+        coming = lacking.read_coming(snapshot, now_ms)
+        try:
+            return read_backtest_input(snapshot, ask, now_ms), coming
+        except InsufficientData as problem:
+            raise lacking.with_time(problem, ask.timeframe, coming) from problem
 
 
 def _require_prices(frames: list[pd.DataFrame], ask: BacktestAsk) -> None:

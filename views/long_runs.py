@@ -91,7 +91,7 @@ def ask_pairs(
 
     Raises
     ------
-    InsufficientData
+    BadInput
         Fewer than two of them have closed candles.
     """
     from computing import jobs, requests

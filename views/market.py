@@ -11,6 +11,8 @@ import numpy as np
 
 from candles import CandleColumns, timeframe_ms
 from storage.snapshot import Snapshot
+from views import lacking
+from views.lacking import Coming
 from views.text import duration, moment, price_decimals
 
 _YEAR_MS = 365 * 86_400_000
@@ -82,13 +84,18 @@ def read_market(
     """
     prints = [snapshot.last_print(s)[1] for s in symbols]
     newest_ms = max((t for t in prints if t is not None), default=None)
-    tiles = tuple(
-        _tile(snapshot, symbol, min(newest_ms or now_ms, now_ms), instruments) for symbol in symbols
-    )
+    as_of_ms, coming = min(newest_ms or now_ms, now_ms), lacking.read_coming(snapshot, now_ms)
+    tiles = tuple(_tile(snapshot, symbol, as_of_ms, instruments, coming) for symbol in symbols)
     return Market(snapshot.version, tiles)
 
 
-def _tile(snapshot: Snapshot, symbol: str, newest_ms: int, instruments: Mapping[str, Any]) -> Tile:
+def _tile(
+    snapshot: Snapshot,
+    symbol: str,
+    newest_ms: int,
+    instruments: Mapping[str, Any],
+    coming: Coming,
+) -> Tile:
     by_length = {
         name: snapshot.candle_columns(symbol, name, limit=length // timeframe_ms(name) + 2)
         for _, length, name in CHANGES
@@ -115,7 +122,7 @@ def _tile(snapshot: Snapshot, symbol: str, newest_ms: int, instruments: Mapping[
         volume_24h=float(day.volume.sum()) if len(day) else None,
         turnover_24h=float((day.volume * day.close).sum()) if len(day) else None,
         stored_h=(len(day) * 5) / 60,
-        volatility=_volatility(hour, why),
+        volatility=_volatility(hour, coming, why),
         trades_per_s=rate,
         imbalance=imbalance,
         spark=tuple(float(c) for c in hour.close[-60:]),
@@ -155,11 +162,10 @@ def _change(
     return price / float(candles.close[found]) - 1.0
 
 
-def _volatility(minutes: CandleColumns, why: dict[str, str]) -> float | None:
+def _volatility(minutes: CandleColumns, coming: Coming, why: dict[str, str]) -> float | None:
     closes = minutes.close[-62:-1]
     if len(closes) < _MIN_RETURNS + 1:
-        missing = _MIN_RETURNS + 1 - len(closes)
-        why["volatility"] = f"{missing} more closed one-minute candles are needed"
+        why["volatility"] = lacking.too_few_briefly(len(closes), _MIN_RETURNS + 1, "1min", coming)
         return None
     returns = np.diff(np.log(closes))
     return float(returns.std(ddof=1) * math.sqrt(_YEAR_MS / 60_000))

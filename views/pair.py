@@ -15,9 +15,9 @@ from charts import pair as chart
 from charts.style import palette
 from errors import PlatformError
 from storage.snapshot import Snapshot
-from views import warm
+from views import lacking, warm
 from views.sharing import Shared
-from views.text import moment, number, significant, too_few_candles
+from views.text import moment, number, significant
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -216,7 +216,8 @@ def read_pair(snapshot: Snapshot, options: PairOptions, now_ms: int) -> PairStat
         return replace(empty, why="Choose two different symbols in the sidebar.")
     needed = max(options.window + 2, _LEAST)
     if closes.closed < needed:
-        why = too_few_candles(closes.closed, needed, options.timeframe, now_ms)
+        coming = lacking.read_coming(snapshot, now_ms)
+        why = lacking.too_few(closes.closed, needed, options.timeframe, coming)
         return replace(empty, why=f"{why} A shorter timeframe or window is ready sooner.")
     if not warm.is_ready():
         return replace(empty, why="The analytics are being loaded; this takes a few seconds.")

@@ -18,7 +18,7 @@ from charts.style import palette
 from config import Config
 from errors import BadInput, PlatformError
 from storage.snapshot import Snapshot
-from views import warm
+from views import lacking, warm
 from views.indicators import bollinger, rebased_percent
 from views.pair import (
     METHODS,
@@ -256,11 +256,18 @@ def _study_or_word(state: PairState) -> Study:
     try:
         return _study(state)
     except PlatformError as problem:
-        why = str(problem)
+        why = _reason(state, problem)
     except (ArithmeticError, LookupError, TypeError, ValueError):
         log.exception("the study of %s failed", state.title)
         why = "They failed on these candles; the reason is in the log."
     return Study(state.closes.closed, (), (("Tests", "–", why),))
+
+
+def _reason(state: PairState, problem: PlatformError) -> str:
+    """Why a number is missing; where candles are, how many and when they will be there."""
+    timeframe, closed = state.options.timeframe, state.closes.at_ms[: state.closes.closed]
+    ended = int(closed[-1]) + timeframe_ms(timeframe)
+    return lacking.why(problem, timeframe, lacking.after(ended))
 
 
 def _study(state: PairState) -> Study:
@@ -268,12 +275,12 @@ def _study(state: PairState) -> Study:
     spread = pd.Series(state.spread[: state.closes.closed], price1.index).dropna()
     in_sample = not state.moving
     findings = (
-        *_both_directions(price1, price2),
-        _finding("ADF on the spread", lambda: Analytics.adf_test(spread)),
-        _finding("KPSS on the spread", lambda: Analytics.kpss_test(spread)),
-        _finding("Phillips–Perron on the spread", lambda: Analytics.phillips_perron(spread)),
-        _finding("Variance ratio of the spread", lambda: Analytics.variance_ratio(spread)),
-        _finding("Hurst exponent of the spread", lambda: Analytics.hurst_exponent(spread)),
+        *_both_directions(state, price1, price2),
+        _finding(state, "ADF on the spread", lambda: Analytics.adf_test(spread)),
+        _finding(state, "KPSS on the spread", lambda: Analytics.kpss_test(spread)),
+        _finding(state, "Phillips–Perron on the spread", lambda: Analytics.phillips_perron(spread)),
+        _finding(state, "Variance ratio of the spread", lambda: Analytics.variance_ratio(spread)),
+        _finding(state, "Hurst exponent of the spread", lambda: Analytics.hurst_exponent(spread)),
     )
     facts = [
         *_ratio_facts(state, price1, price2),
@@ -283,24 +290,24 @@ def _study(state: PairState) -> Study:
     return Study(state.closes.closed, findings, tuple(facts))
 
 
-def _both_directions(price1: pd.Series, price2: pd.Series) -> list[Finding]:
+def _both_directions(state: PairState, price1: pd.Series, price2: pd.Series) -> list[Finding]:
     """Engle–Granger both ways, tested once."""
     names = ("Engle–Granger, price 1 on price 2", "Engle–Granger, price 2 on price 1")
     try:
         both = Analytics.engle_granger_both(price1, price2)
     except PlatformError as problem:
-        return [Finding(name, "–", "–", str(problem), "") for name in names]
+        return [Finding(name, "–", "–", _reason(state, problem), "") for name in names]
     return [
-        _finding(names[0], lambda: both.forward),
-        _finding(names[1], lambda: both.reverse),
+        _finding(state, names[0], lambda: both.forward),
+        _finding(state, names[1], lambda: both.reverse),
     ]
 
 
-def _finding(name: str, test: Callable[[], Any]) -> Finding:
+def _finding(state: PairState, name: str, test: Callable[[], Any]) -> Finding:
     try:
         result = test()
     except PlatformError as problem:
-        return Finding(name, "–", "–", str(problem), "")
+        return Finding(name, "–", "–", _reason(state, problem), "")
     critical = ", ".join(f"{k} {v:.3g}" for k, v in result.critical_values.items())
     detail = f"lags {result.used_lag}, n {result.n_obs}"
     if critical:
@@ -329,7 +336,7 @@ def _ratio_facts(
     try:
         fit: Any = Analytics.fit_hedge(price1, price2, method="ols")
     except PlatformError as problem:
-        return [("Hedge ratio", "–", str(problem))]
+        return [("Hedge ratio", "–", _reason(state, problem))]
     low, high = fit.ratio_interval
     interval = f"{significant(low)} to {significant(high)}"
     return [
@@ -345,7 +352,7 @@ def _half_life_facts(
     try:
         life = Analytics.half_life(spread, estimated_ratio=in_sample)
     except PlatformError as problem:
-        return [("Half-life", "–", str(problem))]
+        return [("Half-life", "–", _reason(state, problem))]
     minutes = timeframe_ms(state.options.timeframe) / 60_000
     low, high = life.interval
     upper = "never" if math.isinf(high) else significant(high, 3)
@@ -386,7 +393,7 @@ def _cost_facts(state: PairState, spread: pd.Series, in_sample: bool) -> list[tu
             raise BadInput("The process fitted does not revert, so there is no best entry.")
         best = mean_exit_thresholds(ou.stationary_std, ou.kappa, cost)
     except PlatformError as problem:
-        return [*facts, ("Best entry, fitted OU", "–", str(problem))]
+        return [*facts, ("Best entry, fitted OU", "–", _reason(state, problem))]
     explained = (
         f"In stationary deviations ({significant(ou.stationary_std)}), exit at the mean: the most "
         "profit a unit of time after costs, were the spread the Ornstein–Uhlenbeck process fitted."

@@ -13,7 +13,7 @@ from candles import timeframe_ms
 from config import Config
 from quant.universe import MIN_ROWS
 from storage.snapshot import Snapshot
-from views.text import too_few_candles
+from views import lacking
 
 SHOWN = (
     "rank", "price1", "price2", "screened", "found", "q_value", "p_value", "correlation",
@@ -41,6 +41,7 @@ class Universe:
     prices: pd.DataFrame
     turnover: pd.DataFrame
     last_ms: int | None
+    coming: lacking.Coming
 
 
 def read_universe(snapshot: Snapshot, options: ScanOptions, now_ms: int) -> Universe:
@@ -56,16 +57,20 @@ def read_universe(snapshot: Snapshot, options: ScanOptions, now_ms: int) -> Univ
     prices = wide["close"].ffill() if len(closed) else pd.DataFrame()
     turnover = wide["turnover"].fillna(0.0) if len(closed) else pd.DataFrame()
     return Universe(
-        snapshot.version, prices, turnover, max((t for t in last if t is not None), default=None)
+        snapshot.version,
+        prices,
+        turnover,
+        max((t for t in last if t is not None), default=None),
+        lacking.read_coming(snapshot, now_ms),
     )
 
 
-def too_short(universe: Universe, options: ScanOptions, now_ms: int) -> str | None:
+def too_short(universe: Universe, options: ScanOptions) -> str | None:
     """Why no two symbols can be scanned yet, None where they can."""
     second_longest = int(universe.prices.count().nlargest(2).iloc[-1])
     if second_longest >= MIN_ROWS:
         return None
-    return too_few_candles(second_longest, MIN_ROWS, options.timeframe, now_ms)
+    return lacking.too_few(second_longest, MIN_ROWS, options.timeframe, universe.coming)
 
 
 def run_scan(

@@ -16,6 +16,7 @@ from charts import statistics as chart
 from charts.style import palette
 from errors import BadInput, InsufficientData, PlatformError
 from storage.snapshot import Snapshot
+from views import lacking
 from views.text import number, percent, significant
 
 Floats = NDArray[np.float64]
@@ -47,6 +48,7 @@ class StatsInput:
     last_ms: int | None
     candles: pd.DataFrame
     closes: pd.DataFrame
+    coming: lacking.Coming
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def read_stats_input(snapshot: Snapshot, options: StatsOptions, now_ms: int) -> 
     closes = closed.pivot(index="timestamp", columns="symbol", values="close")
     own = closed[closed["symbol"] == options.symbol].set_index("timestamp")
     last = snapshot.last_print(options.symbol)[1]
-    return StatsInput(snapshot.version, last, own, closes.reindex(columns=list(names)))
+    coming = lacking.read_coming(snapshot, now_ms)
+    return StatsInput(snapshot.version, last, own, closes.reindex(columns=list(names)), coming)
 
 
 def input_key(options: StatsOptions, given: StatsInput) -> tuple[Any, ...]:
@@ -94,6 +97,8 @@ def make_stats(options: StatsOptions, given: StatsInput) -> StatsView:
     colours = palette(options.colour_blind_safe)
     figures: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
+    newest = round(given.candles.index[-1].timestamp() * 1000)
+    ended = lacking.after(newest + timeframe_ms(options.timeframe))
     makers = {
         "distribution": lambda: _distribution(returns, colours),
         "quantiles": lambda: _quantiles(returns, colours),
@@ -108,7 +113,7 @@ def make_stats(options: StatsOptions, given: StatsInput) -> StatsView:
         try:
             figures[name] = make()
         except PlatformError as problem:
-            missing[name] = str(problem)
+            missing[name] = lacking.why(problem, options.timeframe, ended)
     minutes = minute_table(given.candles)
     return StatsView(_facts(returns, options), figures, missing, minutes)
 

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from candles import timeframe_ms
-
 DASH = "–"
 
 
@@ -112,16 +110,6 @@ def moment(time_ms: int | None, zone: ZoneInfo | None = None) -> str:
         return DASH
     at = datetime.fromtimestamp(time_ms / 1000, zone or UTC)
     return at.strftime("%Y-%m-%d %H:%M:%S") + ("" if zone else " UTC")
-
-
-def too_few_candles(found: int, needed: int, timeframe: str, now_ms: int) -> str:
-    """How many closed candles are missing, and when they will be there."""
-    missing = needed - found
-    ready_ms = now_ms + missing * timeframe_ms(timeframe)
-    return (
-        f"{missing:,} more closed candles of {timeframe} are needed ({found:,} of {needed:,}); "
-        f"with trades in each they will be there at {moment(ready_ms)}."
-    )
 
 
 def moment_ms(time_ms: int) -> str:
