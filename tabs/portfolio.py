@@ -36,9 +36,11 @@ def render(ctx: Context) -> None:
     account = next(a for a in found if a.id == chosen)
     view = ctx.view(
         ("portfolio", account.id, ctx.colour_blind_safe),
-        lambda snapshot: read_portfolio(snapshot, account, ctx.colour_blind_safe),
+        lambda snapshot: read_portfolio(snapshot, account, ctx.now_ms, ctx.colour_blind_safe),
     )
     _facts(view.facts, "portfolio-facts")
+    for sentence in filter(None, (view.marks.why, view.marks.silent)):
+        st.warning(widgets.escaped(sentence), icon=":material/schedule:")
     _pairs(ctx, view.pairs, account.id)
     _positions(ctx, view)
     left, right = st.columns(2, gap="small")
@@ -88,6 +90,9 @@ def _positions(ctx: Context, view: PortfolioView) -> None:
         view.positions,
         "positions",
         key="positions",
+        dash=" ".join([view.marks.why, "No price liquidates what its margin covers wholly."]).strip(
+            " ."
+        ),
         column_config={
             "distance": st.column_config.NumberColumn("to liquidation", format="percent"),
             "liquidation": st.column_config.NumberColumn(
@@ -138,11 +143,18 @@ def _tables(ctx: Context, view: PortfolioView) -> None:
             if frame.empty:
                 st.caption("Nothing yet.")
                 continue
-            widgets.table(frame, name, key=f"portfolio-{name}")
+            widgets.table(frame, name, key=f"portfolio-{name}", dash=_lacks(view, name))
             if name == "orders":
                 _cancel(ctx, view)
     st.caption("Journal: every fill and funding of this account, in order.")
     widgets.downloads(lambda: _journal(ctx, view.account.id), "journal", key="journal")
+
+
+def _lacks(view: PortfolioView, name: str) -> str:
+    """Why cells of a table are empty."""
+    if name == "exposure":
+        return " ".join([view.marks.why, *view.betas.why.values()]).strip(" .")
+    return "a market order names no price" if name == "orders" else "it was not traded"
 
 
 def _cancel(ctx: Context, view: PortfolioView) -> None:

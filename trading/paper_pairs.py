@@ -179,7 +179,8 @@ def leg_risk(pair: Pair, leg1: Position, leg2: Position, mark1: float, mark2: fl
         return ""
     exposed, mark = (leg1, mark1) if shares[0] > shares[1] else (leg2, mark2)
     other = pair.symbol2 if exposed.symbol == pair.symbol1 else pair.symbol1
+    worth = f", worth {abs(exposed.value(mark)):,.2f}" if math.isfinite(mark) else ""
     return (
-        f"Leg risk: {exposed.symbol} is held ({exposed.quantity:g}, worth "
-        f"{abs(exposed.value(mark)):,.2f}) while {other} is not filled."
+        f"Leg risk: {exposed.symbol} is held ({exposed.quantity:g}{worth}) while {other} is not "
+        "filled."
     )

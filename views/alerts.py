@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -48,26 +49,28 @@ def read_alerts(snapshot: Snapshot, now_ms: int) -> AlertsView:
     muted = 0 if position is None else int(position.marks.get("muted_until_ms", 0))
     stored = snapshot.get("health", "desk")
     health: dict[str, Any] = stored[0] if stored else {}
+    names = {a.id: str(a.settings["name"]) for a in snapshot.books(books.accounts)}
     attempts = snapshot.books(alert_store.attempts)
     if len(attempts):
         attempts.insert(0, "at", [moment(at) for at in attempts.pop("at_ms")])
         attempts["ok"] = attempts["ok"].astype(bool)
     return AlertsView(
         snapshot.version,
-        None,
-        [_line(row, now_ms) for row in snapshot.books(alert_store.rules)],
+        max((s.last_ms for s in snapshot.symbols() if s.last_ms is not None), default=None),
+        [_line(row, names, now_ms) for row in snapshot.books(alert_store.rules)],
         _history(snapshot.books(alert_store.alerts)),
         attempts,
         len(snapshot.books(alert_store.due_deliveries, None, 1_000)),
         list(health.get("channels", [])),
         muted if muted > now_ms else 0,
-        {a.id: a.settings["name"] for a in snapshot.books(books.accounts)},
+        names,
         str(health.get("trouble", "")),
     )
 
 
-def _line(row: alert_store.RuleRow, now_ms: int) -> RuleLine:
+def _line(row: alert_store.RuleRow, names: Mapping[str, str], now_ms: int) -> RuleLine:
     rule, state = AlertRule.from_dict(row.body), RuleState(**row.state)
+    sentence = replace(rule, account=names.get(rule.account, rule.account)).sentence()
     snoozed = state.snoozed_until_ms > now_ms
     if not state.enabled:
         word = "expired" if rule.expires_ms and rule.expires_ms <= now_ms else "off"
@@ -81,7 +84,7 @@ def _line(row: alert_store.RuleRow, now_ms: int) -> RuleLine:
         word += f" · fired {state.fires} ×, last {moment(state.fired_ms)}"
     if snoozed:
         word += f" · snoozed until {moment(state.snoozed_until_ms)}"
-    return RuleLine(rule.id, rule.sentence(), word, rule.note, state.enabled, snoozed)
+    return RuleLine(rule.id, sentence, word, rule.note, state.enabled, snoozed)
 
 
 def _history(rows: list[AlertRow]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,24 +12,24 @@ import pandas as pd
 
 from charts.backtest import equity_and_drawdown
 from charts.style import palette
-from desk.recorder import load_quotes
 from storage import books
 from storage.books import AccountRow
 from storage.snapshot import Snapshot
 from trading.ledger import Position
-from trading.market import Market
 from trading.metrics import drawdown_curve, equity_figures, trade_figures
 from trading.paper_pairs import Pair, leg_risk
-from views.text import compact, duration, moment, number, percent
+from views.text import DASH, compact, duration, moment, number, percent
+from views.valuation import Betas, Marks, mark_prices, read_betas, read_marks
 
 MINUTE_MS = 60_000
-_BETA_CANDLES = 240
-_BENCHMARK = "btcusdt"
 
 
 @dataclass(frozen=True, slots=True)
 class PortfolioView:
-    """Everything that the tab shows of one account; money in the account's currency."""
+    """Everything that the tab shows of one account; money in the account's currency.
+
+    Equity and unrealised P&L are NaN where something is held of a symbol without a price.
+    """
 
     version: int
     last_ms: int | None
@@ -44,7 +44,8 @@ class PortfolioView:
     trades: pd.DataFrame
     trade_facts: list[tuple[str, str, str]]
     figure: dict[str, Any] | None
-    prices: dict[str, float] = field(default_factory=dict)
+    marks: Marks
+    betas: Betas
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +68,40 @@ def accounts(snapshot: Snapshot) -> list[AccountRow]:
 
 
 def read_portfolio(
-    snapshot: Snapshot, account: AccountRow, colour_blind_safe: bool = False
+    snapshot: Snapshot, account: AccountRow, now_ms: int, colour_blind_safe: bool = False
 ) -> PortfolioView:
     """Read one account."""
-    summaries = {s.symbol: s for s in snapshot.symbols()}
-    prices = {s: v.last_price for s, v in summaries.items() if v.last_price is not None}
     rows = snapshot.books(books.positions, account.id, open_only=False)
     every = [_position(row) for row in rows]
     held = [p for p in every if p.quantity]
-    marks = {p.symbol: prices.get(p.symbol, p.entry_price) for p in held}
-    unrealised = math.fsum(p.unrealised(marks[p.symbol]) for p in held)
-    equity = account.cash + math.fsum(p.value(marks[p.symbol]) for p in held)
-    betas = _betas(snapshot, {p.symbol for p in held})
+    marks = read_marks(snapshot, held)
+    unrealised = math.fsum(p.unrealised(marks.of(p.symbol)) for p in held)
+    equity = account.cash + math.fsum(p.value(marks.of(p.symbol)) for p in held)
+    betas = read_betas(snapshot, {p.symbol for p in held}, now_ms)
     curve = snapshot.books(books.equity, account.id)
     trades = snapshot.books(books.round_trips, account.id)
     exposure = _exposure(held, marks, betas)
-    times = [v.last_ms for v in summaries.values() if v.last_ms is not None]
     return PortfolioView(
         snapshot.version,
-        max(times, default=None),
+        marks.last_ms,
         account,
         equity,
         unrealised,
-        _facts(account, equity, unrealised, exposure, every, curve),
-        _positions_frame(rows, marks, _mark_prices(snapshot)),
-        _pair_lines(snapshot, account.id, every, prices),
+        [
+            (label, text, marks.why if text == DASH and marks.why else explained)
+            for label, text, explained in _facts(
+                account, equity, unrealised, exposure, betas, every, curve
+            )
+        ],
+        _positions_frame(rows, marks, mark_prices(snapshot)),
+        _pair_lines(snapshot, account.id, every, marks),
         exposure,
         _orders_frame(snapshot.books(books.orders, account.id, limit=200)),
         _trades_frame(trades),
         _trade_facts(trades, curve, account),
         _figure(curve, account, colour_blind_safe),
-        prices,
+        marks,
+        betas,
     )
 
 
@@ -110,17 +114,17 @@ def _position(row: Mapping[str, Any]) -> Position:
 
 
 def _facts(
-    account: AccountRow, equity: float, unrealised: float, exposure: pd.DataFrame,
+    account: AccountRow, equity: float, unrealised: float, exposure: pd.DataFrame, betas: Betas,
     positions: list[Position], curve: pd.DataFrame,
 ) -> list[tuple[str, str, str]]:  # fmt: skip
     start = account.settings["starting_equity"]
-    peak = max([equity, start, *curve["equity"].tolist()])
-    gross = float(exposure["value"].abs().sum()) if len(exposure) else 0.0
-    known = exposure["beta value"].notna().all() if len(exposure) else True
-    beta = float(exposure["beta value"].sum()) / equity if len(exposure) and known else 0.0
+    peak = max([start, equity, *curve["equity"].tolist()])
+    gross = math.fsum(exposure["value"].abs())
+    beta, beta_explained = _net_beta(exposure, betas, equity)
     fees = math.fsum(p.fees for p in positions)
     funding = math.fsum(p.funding for p in positions)
     realised = math.fsum(p.realised for p in positions)
+    times = f"{number(gross / equity)} × equity" if equity > 0 else "Equity is used up"
     return [
         ("Equity", number(equity), f"Cash plus positions at the last price, {_currency(account)}"),
         ("P&L", number(equity - start, sign=True), percent(equity / start - 1, sign=True)),
@@ -128,39 +132,36 @@ def _facts(
         ("Realised", number(realised, sign=True), "Gross of fees and funding"),
         ("Fees", number(fees), "Paid so far"),
         ("Funding", number(funding, sign=True), "Paid so far; negative: received"),
-        ("Exposure", compact(gross), f"{number(gross / equity if equity > 0 else None)} × equity"),
-        (
-            "Net beta",
-            number(beta) if known else "–",
-            "Σ value · beta to BTC over equity, from one-minute closes"
-            if known
-            else "A held symbol has too few candles in common with BTC",
-        ),
+        ("Exposure", compact(gross), times),
+        ("Net beta", number(beta), beta_explained),
         ("Drawdown", percent(1 - equity / peak), "From the highest equity kept"),
     ]
+
+
+def _net_beta(exposure: pd.DataFrame, betas: Betas, equity: float) -> tuple[float, str]:
+    """Net beta and how it came to be, or NaN and why."""
+    if betas.why:
+        return math.nan, " ".join(betas.why.values())
+    if equity <= 0:
+        return math.nan, "Equity is used up, so there is nothing to hold the exposure against."
+    explained = "Σ value · beta to BTC over equity, from one-minute closes"
+    return math.fsum(exposure["beta value"]) / equity, explained
 
 
 def _currency(account: AccountRow) -> str:
     return str(account.settings["currency"])
 
 
-def _mark_prices(snapshot: Snapshot) -> dict[str, float]:
-    """The exchange's mark prices that the desk goes by; symbols without a recent one are absent."""
-    position, market = snapshot.books(books.tape_position), Market()
-    load_quotes(market, {} if position is None else position.quotes)
-    return {s: market.mark(s) for s in market.quotes if market.has_mark(s)}
-
-
 def _positions_frame(
-    rows: list[dict[str, Any]], marks: Mapping[str, float], mark_prices: Mapping[str, float]
+    rows: list[dict[str, Any]], marks: Marks, judging: Mapping[str, float]
 ) -> pd.DataFrame:
     out = []
     for row in rows:
         if not row["quantity"]:
             continue
-        position, mark = _position(row), marks[row["symbol"]]
+        position, mark = _position(row), marks.of(row["symbol"])
         liquidation = row.get("liquidation_price")
-        judged = mark_prices.get(row["symbol"], mark)
+        judged = judging.get(row["symbol"], mark)
         out.append(
             {
                 "symbol": row["symbol"].upper(),
@@ -176,41 +177,24 @@ def _positions_frame(
                 "liquidation": liquidation,
                 "distance": None if not liquidation else abs(judged - liquidation) / judged,
                 "judged by": f"mark price {judged:.12g}"
-                if row["symbol"] in mark_prices
+                if row["symbol"] in judging
                 else "last price",
             }
         )
     return pd.DataFrame(out)
 
 
-def _betas(snapshot: Snapshot, symbols: set[str]) -> dict[str, float]:
-    """Beta of each symbol's one-minute returns to BTC's."""
-    if not symbols:
-        return {}
-    base = snapshot.candle_columns(_BENCHMARK, "1min", limit=_BETA_CANDLES)
-    out = {}
-    for symbol in symbols:
-        own = snapshot.candle_columns(symbol, "1min", limit=_BETA_CANDLES)
-        _, i, j = np.intersect1d(own.open_ms, base.open_ms, return_indices=True)
-        y, x = np.diff(np.log(own.close[i])), np.diff(np.log(base.close[j]))
-        if len(x) >= 30 and x.std() > 0:
-            out[symbol] = float(np.cov(y, x)[0, 1] / x.var(ddof=1))
-    return out
-
-
-def _exposure(
-    held: list[Position], marks: Mapping[str, float], betas: Mapping[str, float]
-) -> pd.DataFrame:
+def _exposure(held: list[Position], marks: Marks, betas: Betas) -> pd.DataFrame:
     """Net value of each symbol over its own positions and legs."""
     net: dict[str, float] = {}
     for p in held:
-        net[p.symbol] = net.get(p.symbol, 0.0) + p.value(marks[p.symbol])
+        net[p.symbol] = net.get(p.symbol, 0.0) + p.value(marks.of(p.symbol))
     rows = [
         {
             "symbol": s.upper(),
             "value": v,
-            "beta to BTC": betas.get(s),
-            "beta value": v * betas[s] if s in betas else math.nan,
+            "beta to BTC": betas.known.get(s),
+            "beta value": v * betas.known.get(s, math.nan),
         }
         for s, v in sorted(net.items())
     ]
@@ -218,7 +202,7 @@ def _exposure(
 
 
 def _pair_lines(
-    snapshot: Snapshot, account: str, positions: list[Position], prices: Mapping[str, float]
+    snapshot: Snapshot, account: str, positions: list[Position], prices: Marks
 ) -> list[PairLine]:
     by_key = {(p.symbol, p.pair_id): p for p in positions}
     health = snapshot.all_of("pair_health")
@@ -226,7 +210,7 @@ def _pair_lines(
     for row in snapshot.books(books.pairs, account):
         pair = Pair.from_dict(row)
         legs = [by_key.get((s, pair.id), Position(s, pair.id)) for s in pair.symbols]
-        marks = [prices.get(leg.symbol, leg.entry_price) for leg in legs]
+        marks = [prices.of(leg.symbol) for leg in legs]
         pnl = math.fsum(
             leg.realised + leg.unrealised(mark) - leg.fees - leg.funding
             for leg, mark in zip(legs, marks, strict=True)

@@ -30,7 +30,7 @@ def mark(bench, price, ahead_ms=0):
 def judged_by(bench):
     with bench.database.snapshot() as snapshot:
         (account,) = snapshot.books(books.accounts)
-        return read_portfolio(snapshot, account).positions["judged by"].tolist()
+        return read_portfolio(snapshot, account, bench.now_ms).positions["judged by"].tolist()
 
 
 def test_a_mark_price_liquidates_though_the_last_price_has_not_crossed(short):
