@@ -1,7 +1,7 @@
 """What the browser needs for live parts, served by this process under ``/platform/``.
 
-The chart library is the copy in plotly's own package: nothing is fetched from anywhere else, and
-it is read once a browser, not once a message.
+The chart library is made of the copy in plotly's own package: nothing is fetched from anywhere
+else, and it is read once a browser, not once a message.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import plotly
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from live import chart_library
 
 _HERE = Path(__file__).parent
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -43,34 +46,46 @@ def module_path(name: str) -> str:
 
 
 @cache
-def plotly_path() -> str:
-    """Where the chart library is served."""
-    return f"/platform/plotly-{metadata.version('plotly')}.min.js"
+def plotly_paths() -> tuple[str, str]:
+    """Where the chart library is served: what the desk needs of it, and the whole."""
+    version = metadata.version("plotly")
+    kinds = hashlib.sha256((_HERE / "chart_library.py").read_bytes()).hexdigest()[:12]
+    return f"/platform/plotly-{version}-{kinds}.js", f"/platform/plotly-{version}.min.js"
 
 
 def routes() -> list[Route]:
     """The routes to serve them."""
-    served = {module_path(name): _HERE / f"{name}.js" for name in _MODULES}
-    return [_route(path, file) for path, file in (served | {plotly_path(): _PLOTLY}).items()]
+    served: dict[str, Callable[[], bytes]] = {
+        module_path(name): (_HERE / f"{name}.js").read_bytes for name in _MODULES
+    }
+    served |= dict(zip(plotly_paths(), (_reduced, _PLOTLY.read_bytes), strict=True))
+    return [_route(path, content) for path, content in served.items()]
 
 
 def pack() -> None:
-    """Compress the chart library ahead; it would be done for every browser, at half a second."""
-    _packed(_PLOTLY)
+    """Make and compress the chart library ahead; it takes more than a second."""
+    _packed(_reduced)
 
 
 @cache
-def _packed(file: Path) -> bytes:
-    return gzip.compress(file.read_bytes(), compresslevel=6, mtime=0)
+def _reduced() -> bytes:
+    library = _PLOTLY.read_text(encoding="utf-8")
+    return (chart_library.reduced(library) or library).encode()
 
 
-def _route(path: str, file: Path) -> Route:
+@cache
+def _packed(content: Callable[[], bytes]) -> bytes:
+    return gzip.compress(content(), compresslevel=6, mtime=0)
+
+
+def _route(path: str, content: Callable[[], bytes]) -> Route:
     async def serve(request: Request) -> Response:
         headers = _FOR_EVER | {"Vary": "Accept-Encoding"}
-        if "gzip" not in request.headers.get("accept-encoding", ""):
-            return FileResponse(file, media_type="text/javascript", headers=headers)
-        content = await asyncio.to_thread(_packed, file)
-        headers["Content-Encoding"] = "gzip"
-        return Response(content, media_type="text/javascript", headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            body = await asyncio.to_thread(_packed, content)
+        else:
+            body = await asyncio.to_thread(content)
+        return Response(body, media_type="text/javascript", headers=headers)
 
     return Route(path, serve)

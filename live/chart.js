@@ -7,16 +7,23 @@ const charts = new WeakMap();
 const MINUTE = 60000;
 let plotly;
 
-export function loadPlotly(url) {
-  plotly ??= new Promise((resolve, reject) => {
-    if (window.Plotly) return resolve(window.Plotly);
+// The first of the addresses whose file runs here.
+export function loadPlotly(urls) {
+  plotly ??= urls.reduce(
+    (found, url) => found.then((library) => library ?? run(url)),
+    Promise.resolve(window.Plotly),
+  );
+  return plotly;
+}
+
+function run(url) {
+  return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = url;
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => reject(new Error("The chart library could not be loaded."));
     document.head.appendChild(script);
   });
-  return plotly;
 }
 
 // Plotly draws a number as the browser's local time. For UTC it is handed the moment at which the
@@ -146,14 +153,14 @@ class Chart {
     document.addEventListener("visibilitychange", this.onShow);
   }
 
-  take(part, url) {
+  take(part, urls) {
     const message = part.fields;
     if (this.message && this.message.id !== message.id) this.held = {};
     this.part = part;
     this.message = message;
     this.node.style.height = `${message.height}px`;
     this.node.setAttribute("aria-label", message.alt);
-    loadPlotly(url).then((library) => {
+    loadPlotly(urls).then((library) => {
       this.library = library;
       this.schedule();
     });
@@ -322,11 +329,11 @@ class Clock {
 
 const plotFoot = (chart) => chart._fullLayout._size.t + chart._fullLayout._size.h + 4;
 
-export function render({ data, parentElement, setTriggerValue }, plotlyUrl) {
+export function render({ data, parentElement, setTriggerValue }, plotlyUrls) {
   let chart = charts.get(parentElement);
   if (!chart) {
     charts.set(parentElement, (chart = new Chart(parentElement)));
-    chart.show = (part) => chart.take(part, plotlyUrl);
+    chart.show = (part) => chart.take(part, plotlyUrls);
   }
   chart.trigger = setTriggerValue;
   take(data, chart.show);

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from live.assets import module_path, plotly_path
+from live.assets import module_path, plotly_paths
 from live.feed import Feed, Message
 from live.payload import pack, whole
 from live.preloads import every_chunk
@@ -17,11 +17,12 @@ from live.route import PATH
 
 # These go into every message, so they only name the module that does the work.
 _AT = 'const at = (path) => new URL("." + path, document.baseURI).href;\n'
+_PLOTLY = f"{json.dumps(plotly_paths())}.map(at)"
 _CHART = f"""{_AT}
 const host = import(at("{module_path("chart")}"));
 export default function (component) {{
   const mount = component.parentElement;
-  host.then((module) => module.render(component, at("{plotly_path()}")));
+  host.then((module) => module.render(component, {_PLOTLY}));
   return () => host.then((module) => module.remove(mount));
 }}
 """
@@ -46,7 +47,7 @@ _SHOWN_MS = 1000
 _PRELOAD = f"""{_AT}
 const fetchAll = () => {{
   import(at("{module_path("cards")}"));
-  import(at("{module_path("chart")}")).then((module) => module.loadPlotly(at("{plotly_path()}")));
+  import(at("{module_path("chart")}")).then((module) => module.loadPlotly({_PLOTLY}));
   for (const path of {json.dumps(every_chunk())}) {{
     const link = document.createElement("link");
     Object.assign(link, {{ rel: "modulepreload", crossOrigin: "", href: at(path) }});

@@ -65,6 +65,24 @@ def test_what_the_desk_is_drawn_with_is_fetched_with_the_page(demo_server, visit
     assert began[bidi] < connected
 
 
+def test_where_the_reduced_chart_library_does_not_run_the_whole_one_does(demo_server, visit):
+    from live.assets import plotly_paths
+
+    wait_for_data(running(visit, demo_server))
+    reduced, whole = plotly_paths()
+    seen, asked = visit(demo_server), []
+    seen.page.on("request", lambda request: asked.append(request.url))
+    seen.open("Dashboard")
+    seen.charts("dashboard-pair").first.wait_for()
+    assert [url.endswith(whole) for url in asked].count(True) == 0
+    assert [url.endswith(reduced) for url in asked].count(True) == 1
+    other = visit(demo_server)
+    empty = {"content_type": "text/javascript", "body": ""}
+    other.page.route(f"**{reduced}", lambda route: route.fulfill(**empty))
+    other.open("Dashboard")
+    other.charts("dashboard-pair").first.wait_for()
+
+
 def test_labels_have_the_room_that_is_left_to_them_at_any_zoom(demo_server, visit):
     for width in (1440, 390):
         seen = running(visit, demo_server, width=width)
