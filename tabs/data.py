@@ -154,10 +154,11 @@ def _gaps(ctx: Context) -> None:
         widgets.table(view.rows, "gaps", key="data-gaps-table", height=420,
                       dash="the gap is still open")  # fmt: skip
     else:
+        other = "" if symbol is None and state == "all" else " Choose another state or symbol."
         widgets.empty(
             "The ledger has no such gap.",
             "Every missing run of trade ids is written here when it is seen, and closed when it "
-            "has been filled or is known not to exist.",
+            "has been filled or is known not to exist." + other,
             icon=":material/task_alt:",
         )
     _summary(view)
@@ -184,7 +185,7 @@ def _import(ctx: Context) -> None:
             )
         asked = st.form_submit_button("Import", type="primary")
     if asked and file is None:
-        st.warning("Choose a file first.")
+        jobs.refuse("import", "Import", "Choose a file first.")
     elif asked:
         _begin_import(ctx, file, symbol.strip().lower() or None, timeframe or None)
     job = jobs.show("import")

@@ -70,6 +70,11 @@ def start(
     return job
 
 
+def refuse(key: str, title: str, why: str) -> None:
+    """Show a sentence in the place of work that cannot be begun; refreshes leave it there."""
+    st.session_state[f"job-{key}"] = Job(title, error=why, done=True)
+
+
 def forget_all() -> None:
     """Cancel and forget this session's jobs: they are of another market than the page."""
     for key in [k for k in st.session_state if str(k).startswith("job-")]:

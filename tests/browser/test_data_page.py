@@ -70,13 +70,12 @@ def test_a_file_that_cannot_be_is_answered_by_a_sentence(visit, demo_server):
         field = seen.page.locator("input[type=file]").first
         field.wait_for(state="attached")
         field.set_input_files([{"name": name, "mimeType": "text/csv", "buffer": content}])
-        seen.page.wait_for_timeout(2_500)
-        began = time.monotonic()
+        seen.page.locator("[data-testid=stFileChipName]").filter(has_text=name).wait_for()
+        seen.page.locator("[data-testid=stFileChipIconSpinner]").wait_for(state="detached")
         seen.page.get_by_role("button", name="Import", exact=True).last.click()
         answer = seen.page.locator(".st-key-job-place-import [data-testid=stAlert]")
-        answer.filter(has_text=said).wait_for(timeout=30_000)
-        # Two seconds on a machine of its own; a test on a shared one guards against minutes.
-        assert time.monotonic() - began < 15
+        # How long that takes is measured by benchmarks/uploads.py.
+        answer.filter(has_text=said).wait_for()
 
 
 def test_every_control_has_a_name_and_the_keyboard_reaches_the_tabs(visit, demo_server):

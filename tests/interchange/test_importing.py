@@ -312,7 +312,13 @@ def test_sizes_and_rows_are_limited(db):
         import_file(db, upload(text, name), limits=Limits(max_bytes=1 << 20))
     with pytest.raises(BadInput, match="larger than the 1 MB"):
         import_file(db, zipped((name, text)), limits=Limits(max_unpacked_bytes=1 << 20))
-    report = import_file(db, upload(text, name), limits=Limits(max_rows=15_000))
+    few = Limits(max_rows=15_000)
+    for packed in (upload(text, name), zipped((name, text))):
+        with pytest.raises(BadInput, match="about 3.,000 rows, by its size; at most 15,000 are"):
+            import_file(db, packed, limits=few)
+    assert count(db) == 0
+    # What cannot be told by the size is read up to the limit.
+    report = import_file(db, upload(gzip.compress(text.encode()), f"{name}.gz"), limits=few)
     assert report.stopped == "only 15,000 rows are read at once"
     assert report.taken == 20_000
 
