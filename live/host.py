@@ -140,11 +140,19 @@ def still_cards(part: dict[str, Any], *, key: str) -> None:
     _cards(key=key, data=still(key, part))
 
 
-def beat(feed: Feed, structure: str, interval_ms: int) -> None:
-    """Have the browser ask for what changed, and for a run where the structure is another."""
+def beat(feed: Feed, structure: str, interval_ms: int, *, again: bool = False) -> None:
+    """Have the browser ask for what changed, and for a run where the structure is another.
+
+    With ``again`` it asks for a run in any case, when the page has been drawn.
+    """
     _beat(
         key="beat",
-        data={"feed": feed.token, "structure": structure, "interval": interval_ms},
+        data={
+            "feed": feed.token,
+            "structure": structure,
+            "interval": interval_ms,
+            "again": again,
+        },
         on_rerun_change=_nothing,
     )
 

@@ -127,6 +127,7 @@ async function ask() {
 export function follow({ data, setTriggerValue }) {
   const interval = plan?.interval;
   plan = { ...data, trigger: setTriggerValue };
+  if (data.again) setTimeout(() => plan?.again && rerun(), AGAIN_MS);
   if (timer === null || interval !== data.interval) {
     clearInterval(timer);
     timer = setInterval(ask, data.interval);

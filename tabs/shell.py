@@ -191,19 +191,23 @@ def _live(status_place: Any) -> None:
     runtime = get_runtime()
     if st.session_state.pop("redraw", False):
         st.rerun()
-    interval_ms = Config.REFRESH_INTERVAL
+    first = "beats" not in st.session_state
+    followed = False
     try:
-        if _page(runtime, status_place):
-            interval_ms = max(interval_ms, _RUN_EVERY_MS)
+        followed = _page(runtime, status_place, first=first)
     except DatabaseError as problem:
         st.error(widgets.escaped(str(problem)), icon=":material/database_off:")
     finally:
-        # Whatever a panel does, the heart goes on beating.
-        with st.container(key="heartbeat"):
-            st_autorefresh(interval=interval_ms, key="heartbeat-timer", debounce=False)
+        # Whatever a panel does, the heart goes on beating. Its frame takes a browser as long as a
+        # row of numbers: it waits for them where the hub asks for the next run.
+        st.session_state["beats"] = True
+        if not (first and followed):
+            interval_ms = max(Config.REFRESH_INTERVAL, _RUN_EVERY_MS if followed else 0)
+            with st.container(key="heartbeat"):
+                st_autorefresh(interval=interval_ms, key="heartbeat-timer", debounce=False)
 
 
-def _page(runtime: Runtime, status_place: Any) -> bool:
+def _page(runtime: Runtime, status_place: Any, *, first: bool) -> bool:
     """Draw all that is refreshed; whether the browser keeps it up to date from here on."""
     status = runtime.status()
     _of_one_market(status.source)
@@ -229,7 +233,7 @@ def _page(runtime: Runtime, status_place: Any) -> bool:
         fresh = _header(ctx)
     if ctx.live is None:
         return False
-    _follow(ctx, fresh)
+    _follow(ctx, fresh, again=first)
     return True
 
 
@@ -242,8 +246,8 @@ def _of_one_market(source: str) -> None:
     st.session_state["shown-source"] = source
 
 
-def _follow(ctx: Context, fresh: bool) -> None:
-    """Have the browser follow what this run has drawn."""
+def _follow(ctx: Context, fresh: bool, *, again: bool) -> None:
+    """Have the browser follow what this run has drawn, and ask for another run in any case."""
     live = ctx.live
     if live is None:
         return
@@ -251,7 +255,8 @@ def _follow(ctx: Context, fresh: bool) -> None:
         ctx.status, newest_alert=st.session_state.get("alerts-seen", 0), fresh=fresh
     )
     with st.container(key="beat-place"):
-        beat(live.feed, name_of((around, live.message.made.structure[1])), Config.REFRESH_INTERVAL)
+        structure = name_of((around, live.message.made.structure[1]))
+        beat(live.feed, structure, Config.REFRESH_INTERVAL, again=again)
 
 
 def _guarded(name: str, render: Callable[[Context], None], ctx: Context) -> None:

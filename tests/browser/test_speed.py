@@ -13,7 +13,8 @@ RECORD = """() => {
   let frame = 0;
   const count = () => { frame++; requestAnimationFrame(count); };
   requestAnimationFrame(count);
-  const names = { "[data-testid=stMetricValue]": "numbers", ".live-chart[data-draws]": "chart" };
+  const names = { "[data-testid=stMetricValue]": "numbers", ".live-chart[data-draws]": "chart",
+    ".st-key-heartbeat iframe": "heartbeat" };
   new MutationObserver(() => {
     for (const [selector, name] of Object.entries(names)) {
       if (!window.seen.includes(name) && document.querySelector(selector)) window.seen.push(name);
@@ -41,7 +42,8 @@ def test_numbers_are_seen_before_a_chart_is_drawn_and_charts_take_turns(demo_ser
     seen.open("Pair Analytics")
     for key in ("pair-main", "pair-ratio", "pair-scatter"):
         seen.charts(key).first.wait_for()
-    assert seen.page.evaluate("seen") == ["numbers", "chart"]
+    seen.page.locator(".st-key-heartbeat iframe").wait_for(state="attached")
+    assert seen.page.evaluate("seen") == ["numbers", "chart", "heartbeat"]
     frames = seen.page.evaluate("Object.values(firsts)")
     assert len(frames) == len(set(frames)) >= 3
 
