@@ -261,6 +261,11 @@ def _audit(ctx: Context, ask: BacktestAsk) -> None:
 # -- saved runs ------------------------------------------------------------------------------
 
 
+def _plain(value: Any) -> Any:
+    """A cell of the file: numbers stay numbers; nothing, and lists, as text."""
+    return value if isinstance(value, (int, float, str)) else ("" if value is None else str(value))
+
+
 def _saved(ctx: Context) -> None:
     with ctx.database.snapshot() as snapshot:
         runs = snapshot.all_of("run")
@@ -273,7 +278,8 @@ def _saved(ctx: Context) -> None:
     if not chosen:
         return
     table = views.compared(runs[name] for name in chosen)
-    widgets.table(table, "runs", key="bt-compare-table", height=560,
+    widgets.table(views.as_text(table), "runs", key="bt-compare-table", height=560,
+                  whole=lambda: table.map(_plain),
                   dash="that run's sample does not allow the figure")  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom", key="bt-forget"):
         gone = st.selectbox("Forget", list(runs), key="bt-forget-name", width=280)

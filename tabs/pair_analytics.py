@@ -173,5 +173,8 @@ def _study(study: Study) -> None:
         frame,
         "pair_tests",
         key="pair-tests",
-        column_config={"Verdict at 5 %": {"width": "large"}},
+        column_config={
+            "Statistic": st.column_config.NumberColumn(format="%.3f"),
+            "Verdict at 5 %": {"width": "large"},
+        },
     )

@@ -123,7 +123,7 @@ def show_result(result: Any) -> None:
             st.metric(label, f"{value:,}", border=True, width=150)
     table = shown_table(result.frame)
     chosen = st.dataframe(
-        table,
+        widgets.harmless(table),
         key="scan-table",
         hide_index=True,
         width="stretch",

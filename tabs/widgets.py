@@ -16,7 +16,7 @@ from live import cards
 from live.host import chart_part, still, still_chart
 from tabs import sidebar
 from tabs.context import Context
-from views.text import DASH, duration, safe_cell
+from views.text import DASH, duration, pasted_safely, safe_cell
 
 _PRICES = frozenset({"price", "open", "high", "low", "close"})
 _AMOUNTS = frozenset({"size", "volume", "quantity"})
@@ -121,9 +121,10 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
-    """A table as Parquet."""
+    """A table as Parquet; a column of several kinds of value is text there."""
     out = io.BytesIO()
-    frame.to_parquet(out, index=False)
+    mixed = [c for c in frame if pd.api.types.infer_dtype(frame[c]).startswith("mixed")]
+    frame.astype(dict.fromkeys(mixed, str)).to_parquet(out, index=False)
     return out.getvalue()
 
 
@@ -182,7 +183,7 @@ def table(
     for column in _AMOUNTS.intersection(frame.columns):
         config[column] = st.column_config.NumberColumn(format=_SHORT)
     st.dataframe(
-        shown,
+        harmless(shown),
         key=key,
         hide_index=True,
         width="stretch",
@@ -193,6 +194,13 @@ def table(
     )
     say_dash(frame, dash)
     downloads(whole or (lambda: frame), name, key=f"{key}-file")
+
+
+def harmless(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame for a grid, out of which cells can be copied into a spreadsheet."""
+    texts = [c for c in frame if pd.api.types.is_string_dtype(frame[c]) or frame[c].dtype == object]
+    safe = frame.assign(**{str(c): frame[c].map(pasted_safely) for c in texts})
+    return safe.rename(columns=pasted_safely)
 
 
 def say_dash(frame: pd.DataFrame, dash: str) -> None:

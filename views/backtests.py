@@ -439,11 +439,16 @@ def as_body(run: Any) -> Any:
 
 
 def compared(bodies: Iterable[Any]) -> pd.DataFrame:
-    """Kept runs side by side, everything as text."""
+    """Kept runs side by side: a row a figure, of whatever kind it is; None where it has none."""
     from trading.runs import SavedRun, compare
 
     table = compare(SavedRun.from_json(json.dumps(body)) for body in bodies).reset_index()
-    return table.map(lambda v: "–" if v is None or v != v else str(v))
+    return table.astype(object).where(table.notna(), None)
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The same for a grid, whose columns have one kind of value each."""
+    return table.map(lambda v: DASH if v is None else str(v))
 
 
 def report_html(view: BacktestView, name: str, created_ms: int, source: str) -> str:

@@ -222,7 +222,7 @@ class Finding:
     """One test: its numbers, its verdict in words, and what is assumed until rejected."""
 
     name: str
-    statistic: str
+    statistic: float | None
     pvalue: str
     verdict: str
     null: str
@@ -296,7 +296,7 @@ def _both_directions(state: PairState, price1: pd.Series, price2: pd.Series) -> 
     try:
         both = Analytics.engle_granger_both(price1, price2)
     except PlatformError as problem:
-        return [Finding(name, "–", "–", _reason(state, problem), "") for name in names]
+        return [Finding(name, None, "–", _reason(state, problem), "") for name in names]
     return [
         _finding(state, names[0], lambda: both.forward),
         _finding(state, names[1], lambda: both.reverse),
@@ -307,7 +307,7 @@ def _finding(state: PairState, name: str, test: Callable[[], Any]) -> Finding:
     try:
         result = test()
     except PlatformError as problem:
-        return Finding(name, "–", "–", _reason(state, problem), "")
+        return Finding(name, None, "–", _reason(state, problem), "")
     critical = ", ".join(f"{k} {v:.3g}" for k, v in result.critical_values.items())
     detail = f"lags {result.used_lag}, n {result.n_obs}"
     if critical:
@@ -319,7 +319,7 @@ def _finding(state: PairState, name: str, test: Callable[[], Any]) -> Finding:
         detail += f", ratio {result.ratio:.3f}"
     return Finding(
         name,
-        number(result.statistic, 3),
+        float(result.statistic),
         pvalue(result.pvalue),
         result.verdict,
         result.null_hypothesis,

@@ -140,7 +140,14 @@ def _study(study: Study | None) -> str:
         "<tr>"
         + "".join(
             f"<td>{safe(cell)}</td>"
-            for cell in (f.name, f.statistic, f.pvalue, f.verdict, f.null or DASH, f.detail)
+            for cell in (
+                f.name,
+                number(f.statistic, 3),
+                f.pvalue,
+                f.verdict,
+                f.null or DASH,
+                f.detail,
+            )
         )
         + "</tr>"
         for f in study.findings

@@ -8,6 +8,7 @@ import re
 import struct
 
 from ticks import TickBatch
+from views.text import pasted_safely
 
 NOW_MS = 1_760_000_400_000
 MINUTE = 60_000
@@ -88,3 +89,6 @@ def assert_no_number_is_missing_without_a_reason(app, where):
         frame = table.value
         empty = (frame.isna() | (frame == "–")).to_numpy().any()
         assert not empty or "– in the table:" in text, (where, list(frame.columns))
+        for column in frame:
+            for cell in frame[column]:
+                assert pasted_safely(cell) is cell, (where, column, cell)

@@ -70,3 +70,22 @@ def test_empty_frames_and_frames_without_times_are_tables_too():
         times, config = widgets.shown_times(empty)
         assert config == {}
         assert list(times.columns) == list(empty.columns)
+
+
+def test_cells_of_the_grid_can_be_copied_into_a_spreadsheet():
+    assert shown("utc").value["note"].tolist() == ["'=1+1", "10:00 UTC"]
+    renamed = widgets.harmless(pd.DataFrame({"=run": ["-0.5", "+A1"], "n": [-1, 2]}))
+    assert list(renamed.columns) == ["'=run", "n"]
+    assert renamed["'=run"].tolist() == ["-0.5", "'+A1"]
+    assert renamed["n"].tolist() == [-1, 2]
+
+
+def test_numbers_beside_text_in_one_column_stay_numbers_in_csv_and_are_text_in_parquet():
+    mixed = pd.DataFrame({"figure": ["sharpe", "pair"], "=run": [-1.5, "=a/b"]})
+    assert widgets.csv_bytes(mixed).decode().splitlines() == [
+        "figure,'=run",
+        "sharpe,-1.5",
+        "pair,'=a/b",
+    ]
+    again = pd.read_parquet(io.BytesIO(widgets.parquet_bytes(mixed)))
+    assert again["=run"].tolist() == ["-1.5", "=a/b"]

@@ -50,3 +50,13 @@ def test_text_that_a_spreadsheet_would_run_is_made_harmless(cell):
     assert text.safe_cell(cell) == "'" + cell
     assert text.safe_cell(-1.5) == -1.5
     assert text.safe_cell("btcusdt") == "btcusdt"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "-1+1", "+A1", "@x", "-", "-1,2;3", "+1 %%"])
+def test_what_is_copied_from_a_grid_is_no_formula_either(cell):
+    assert text.pasted_safely(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["-1", "+0.5", "-1,234.50", "+1.25 %", "-1e-05", -1.5, "a", "–"])
+def test_a_number_in_words_is_shown_as_it_is(cell):
+    assert text.pasted_safely(cell) == cell
