@@ -13,10 +13,15 @@ from live.host import chart_part
 from tabs import widgets
 from tabs.context import Context, Settings
 from views.dashboard import SMALL, DashboardView, read_dashboard
+from views.glance import AccountGlance, Glance
 from views.market import Tile
-from views.text import DASH, compact, number, percent
+from views.text import DASH, compact, moment, number, percent, zone_named
 
-_HEADLINE, _PAIR, _TILES, _WATCH = "headline", "dashboard-pair", "tiles", "watchlist"
+_HEADLINE, _PAIR, _TILES, _OPEN, _WATCH = (
+    "headline", "dashboard-pair", "tiles", "open", "watchlist",
+)  # fmt: skip
+_WIDE = 300
+_MOST_ACCOUNTS = 3
 
 
 def render(ctx: Context) -> None:
@@ -39,6 +44,8 @@ def render(ctx: Context) -> None:
         live.chart(_PAIR)
     st.markdown("##### Market")
     live.cards(_TILES)
+    st.markdown("##### Open positions and alerts")
+    live.cards(_OPEN)
     st.markdown(f"##### Watch list · last {SMALL} candles of {s.timeframe}")
     live.cards(_WATCH)
 
@@ -63,6 +70,7 @@ def _parts(view: DashboardView, s: Settings) -> dict[str, dict[str, Any]]:
             [_tile(tile, colours) for tile in view.market.tiles],
             up_down=(colours.up, colours.down),
         ),
+        _OPEN: _open(view.glance, s),
         _WATCH: _watch_list(view, colours),
     }
     if view.pair_figure is not None:
@@ -118,7 +126,7 @@ def _tile(tile: Tile, colours: Palette) -> dict[str, Any]:
 
 
 def _tone(value: float | None) -> str:
-    return "muted" if value is None else ("up" if value >= 0 else "down")
+    return "muted" if value is None or value != value else ("up" if value >= 0 else "down")
 
 
 def _changes(tile: Tile) -> cards.Item:
@@ -140,6 +148,48 @@ def _details(tile: Tile) -> list[str]:
     ]
     missing = [f"{what}: {why}" for what, why in tile.why.items()]
     return lines + ([f"{DASH} " + "; ".join(missing)] if missing else [])
+
+
+def _open(glance: Glance, s: Settings) -> dict[str, Any]:
+    """What the paper accounts hold, which rules are met, and what fired last."""
+    shown = [_account(account) for account in glance.accounts[:_MOST_ACCOUNTS]]
+    if not shown:
+        shown.append(
+            _nothing("Positions", "No paper account is open: the tab Portfolio opens one.")
+        )
+    if not glance.rules and not glance.fired:
+        shown.append(_nothing("Alerts", "No rule is watched: the tab Alerts makes one."))
+        return cards.row(shown)
+    items = [
+        cards.words("label", "Alerts"),
+        cards.words("value", f"{len(glance.met)} open"),
+        cards.line((f"Rules watched: {glance.rules:,}", "muted"), small=True),
+    ]
+    items += [cards.line((sentence, "warn"), small=True) for sentence in glance.met]
+    zone = zone_named(s.zone_name)
+    for at_ms, sentence in glance.fired:
+        fired = cards.line((f"{moment(at_ms, zone)} ", "muted"), (sentence,), small=True)
+        items.append(fired)
+    return cards.row([*shown, cards.card(*items, width=_WIDE, key="open-alerts")])
+
+
+def _nothing(label: str, next_step: str) -> dict[str, Any]:
+    return cards.card(
+        cards.words("label", label), cards.line((next_step, "muted"), small=True), width=_WIDE
+    )
+
+
+def _account(account: AccountGlance) -> dict[str, Any]:
+    """Equity of an account and what it holds."""
+    equity = number(account.equity)
+    items = [
+        cards.words("label", f"Positions · {account.name}", help_text=account.why),
+        cards.words("value", equity if account.why else f"{equity} {account.currency}"),
+        cards.words("delta", f"P&L {number(account.pnl, sign=True)}", tone=_tone(account.pnl)),
+    ]
+    lines = account.positions or ("Nothing is held.",)
+    items += [cards.line((text, "muted"), small=True) for text in lines]
+    return cards.card(*items, width=_WIDE)
 
 
 def _watch_list(view: DashboardView, colours: Palette) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.snapshot import Snapshot
+from views.glance import Glance, read_glance
 from views.market import Market, read_market
 from views.pair import PairOptions, PairState, pair_figure, read_pair
 
@@ -14,13 +15,14 @@ SMALL = 60
 
 @dataclass(frozen=True, slots=True)
 class DashboardView:
-    """Tiles, the pair and its chart, and the newest closes of each symbol."""
+    """Tiles, the pair and its chart, the newest closes of each symbol, what is open on the desk."""
 
     version: int
     market: Market
     pair: PairState
     pair_figure: dict[str, Any] | None
     small_charts: dict[str, tuple[float, ...]]
+    glance: Glance
 
     @property
     def last_ms(self) -> int | None:
@@ -45,4 +47,5 @@ def read_dashboard(
         pair=pair,
         pair_figure=pair_figure(pair),
         small_charts=small,
+        glance=read_glance(snapshot),
     )

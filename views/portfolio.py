@@ -19,7 +19,7 @@ from trading.ledger import Position
 from trading.metrics import drawdown_curve, equity_figures, trade_figures
 from trading.paper_pairs import Pair, leg_risk
 from views.text import DASH, compact, duration, moment, number, percent
-from views.valuation import Betas, Marks, mark_prices, read_betas, read_marks
+from views.valuation import Betas, Marks, mark_prices, position_of, read_betas, read_marks
 
 MINUTE_MS = 60_000
 
@@ -72,7 +72,7 @@ def read_portfolio(
 ) -> PortfolioView:
     """Read one account."""
     rows = snapshot.books(books.positions, account.id, open_only=False)
-    every = [_position(row) for row in rows]
+    every = [position_of(row) for row in rows]
     held = [p for p in every if p.quantity]
     marks = read_marks(snapshot, held)
     unrealised = math.fsum(p.unrealised(marks.of(p.symbol)) for p in held)
@@ -103,14 +103,6 @@ def read_portfolio(
         marks,
         betas,
     )
-
-
-def _position(row: Mapping[str, Any]) -> Position:
-    entry = row["entry_price"]
-    return Position(
-        row["symbol"], row["pair_id"], row["quantity"], math.nan if entry is None else entry,
-        row["realised"], row["fees"], row["funding"], row["opened_ms"],
-    )  # fmt: skip
 
 
 def _facts(
@@ -159,7 +151,7 @@ def _positions_frame(
     for row in rows:
         if not row["quantity"]:
             continue
-        position, mark = _position(row), marks.of(row["symbol"])
+        position, mark = position_of(row), marks.of(row["symbol"])
         liquidation = row.get("liquidation_price")
         judged = judging.get(row["symbol"], mark)
         out.append(

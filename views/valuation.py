@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,15 @@ def read_marks(snapshot: Snapshot, held: Sequence[Position]) -> Marks:
     ]
     why = f"There is no trade of {unknown} stored, so what is held has no value." if unknown else ""
     return Marks(prices, why, " ".join(silent), newest)
+
+
+def position_of(row: Mapping[str, Any]) -> Position:
+    """A stored position."""
+    entry = row["entry_price"]
+    return Position(
+        row["symbol"], row["pair_id"], row["quantity"], math.nan if entry is None else entry,
+        row["realised"], row["fees"], row["funding"], row["opened_ms"],
+    )  # fmt: skip
 
 
 def mark_prices(snapshot: Snapshot) -> dict[str, float]:

@@ -20,6 +20,7 @@ from tests.tabs.said_on_page import (
     MINUTE,
     NOW_MS,
     assert_no_number_is_missing_without_a_reason,
+    cards_of,
     figures,
     fill,
     sentences,
@@ -222,4 +223,52 @@ def test_jobs_in_every_state_say_what_they_lack(tmp_path, kind, state):
     assert table["state"].tolist() == [words.get(state, "stopped, can be resumed")]
     if state == "failed":
         assert reason in str(app.dataframe[1].value["reason"].tolist())
+    stage.close()
+
+
+def open_cards(stage):
+    """Texts of the cards of the first page, by their label; in order."""
+    app = stage.opened("dashboard")
+    assert_no_number_is_missing_without_a_reason(app, (stage.case, "first page"))
+    found = {}
+    for items in cards_of(app):
+        lines = ["".join(run[0] for run in i["runs"]) for i in items if i["kind"] == "line"]
+        texts = [i["text"] for i in items if i["kind"] == "text"]
+        found[texts[0] if texts else ""] = [*texts[1:], *lines]
+    return found
+
+
+def test_the_first_page_says_how_to_come_to_positions_and_alerts(stage):
+    stage.prints()
+    shown = open_cards(stage)
+    assert shown["Positions"] == ["No paper account is open: the tab Portfolio opens one."]
+    assert shown["Alerts"] == ["No rule is watched: the tab Alerts makes one."]
+
+
+def test_the_first_page_shows_what_is_held_what_is_met_and_what_fired(stage):
+    rule = {"metric": "price", "op": "above", "level": 100.5, "symbol": "btcusdt"}
+    stage.hold()
+    stage.prints()
+    assert stage.ask("desk.rule.save", id="r1", **rule)["done"]
+    stage.prints(1.02)
+    shown = open_cards(stage)
+    account = shown["Positions · <b>A*</b>"]
+    assert account[0].endswith(" USDT")
+    assert re.match(r"LONG [\d.]+ BTCUSDT · P&L [+-]\d", account[2])
+    if len(stage.traded()) == 2:
+        assert any("ETHUSDT in a pair · P&L" in line for line in account)
+    alerts = shown["Alerts"]
+    assert alerts[:2] == ["1 open", "Rules watched: 1"]
+    assert sum("Price of BTCUSDT above 100.5" in line for line in alerts) == 2, "open, and fired"
+    stage.prints(0.99)
+    assert open_cards(stage)["Alerts"][0] == "0 open"
+
+
+def test_the_first_page_invents_no_equity_where_a_price_is_missing(tmp_path):
+    stage = Stage(tmp_path / "t.db", "constant")
+    stage.hold()
+    stage.database.clear()
+    stage.traded = lambda: PAIR[1:]
+    stage.prints()
+    assert open_cards(stage)["Positions · <b>A*</b>"][:2] == ["–", "P&L –"]
     stage.close()
