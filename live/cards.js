@@ -2,7 +2,7 @@
 // built once for a shape; what comes later is text, never markup.
 import { drop, take } from "./hub.js";
 import { draw } from "./spark.js";
-import { inkOnGround, isLight } from "./theme.js";
+import { groundOf, inkOnGround, isLight } from "./theme.js";
 
 const rows = new WeakMap();
 
@@ -99,7 +99,7 @@ class Row {
 export function render({ data, parentElement }) {
   let row = rows.get(parentElement);
   if (!row) rows.set(parentElement, (row = new Row(parentElement)));
-  take(data, row.show);
+  take(data, row.show, groundOf(parentElement));
 }
 
 export function remove(parentElement) {

@@ -1,7 +1,7 @@
 // A Plotly chart that is updated in place. One chart lives in each mount; a part brings columns and
 // a figure; zoom, pan, legend choices and hover stay the user's until a double click.
 import { drop, take } from "./hub.js";
-import { isLight, onGround } from "./theme.js";
+import { groundOf, isLight, onGround } from "./theme.js";
 
 const charts = new WeakMap();
 const MINUTE = 60000;
@@ -100,17 +100,34 @@ function fitValues(layout, data, [from, to], held) {
   }
 }
 
-// Charts that are drawn for the first time take turns, one a frame: the first is seen before the
-// last is made. Later they move together, in one frame.
+// Charts that are drawn for the first time take turns, one a frame, from the top: the first is seen
+// before the last is made. Those further down wait until the browser has nothing else to do. Later
+// they move together, in one frame.
 const firsts = [];
+const topOf = (chart) => chart.mount.getBoundingClientRect().top;
+let unplan = () => {};
 
 function queueFirst(chart) {
-  if (firsts.push(chart) === 1) requestAnimationFrame(drawFirst);
+  firsts.push(chart);
+  planFirst();
+}
+
+function planFirst() {
+  unplan();
+  if (!firsts.length) return;
+  firsts.sort((one, other) => topOf(one) - topOf(other));
+  if (topOf(firsts[0]) > window.innerHeight && window.requestIdleCallback) {
+    const turn = requestIdleCallback(drawFirst, { timeout: 1000 });
+    unplan = () => cancelIdleCallback(turn);
+  } else {
+    const turn = requestAnimationFrame(drawFirst);
+    unplan = () => cancelAnimationFrame(turn);
+  }
 }
 
 function drawFirst() {
   const chart = firsts.shift();
-  if (firsts.length) requestAnimationFrame(drawFirst);
+  planFirst();
   chart.due();
 }
 
@@ -336,7 +353,7 @@ export function render({ data, parentElement, setTriggerValue }, plotlyUrls) {
     chart.show = (part) => chart.take(part, plotlyUrls);
   }
   chart.trigger = setTriggerValue;
-  take(data, chart.show);
+  take(data, chart.show, groundOf(parentElement));
 }
 
 export function remove(parentElement) {

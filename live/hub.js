@@ -48,19 +48,22 @@ function merged(told, before, head, floats) {
   };
 }
 
-// A part as the page's own run brings it: whole, for the place that shows it.
-export function take(bytes, show) {
+// A part as the page's own run brings it: whole, for the place that shows it. A run brings again
+// what has not changed; that is drawn anew on another ground alone.
+export function take(bytes, show, ground) {
   const { head, floats } = read(bytes);
   const [key, told] = Object.entries(head.parts)[0];
-  const part = merged(told, null, head, floats);
   const has = shown.get(key);
+  const here = has?.show === show;
+  if (here && has.ground === ground && same(has.bytes, bytes)) return;
   // The run may have been slower than the hub: what is newer of the same feed stays.
-  const older = has && has.show === show && has.part.feed === head.feed && has.part.seq > head.seq;
-  if (!older) {
-    shown.set(key, { part, show });
-    show(part);
-  }
+  const older = here && has.part.feed === head.feed && has.part.seq > head.seq;
+  const part = older ? has.part : merged(told, null, head, floats);
+  shown.set(key, { part, show, ground, bytes });
+  if (!older || has.ground !== ground) show(part);
 }
+
+const same = (one, other) => one.length === other.length && one.every((byte, i) => byte === other[i]);
 
 export function drop(show) {
   for (const [key, has] of shown) if (has.show === show) shown.delete(key);

@@ -9,8 +9,10 @@ const ON_LIGHT = {
   "#f0e442": "#8f8500", "#0072b2": "#0072b2", "#d55e00": "#d55e00", "#bbbbbb": "#6b6b6b",
 };
 
+export const groundOf = (mount) => getComputedStyle(mount).getPropertyValue("--st-background-color").trim();
+
 export function isLight(mount) {
-  const ground = getComputedStyle(mount).getPropertyValue("--st-background-color").trim();
+  const ground = groundOf(mount);
   const parts = ground.startsWith("#")
     ? ground.slice(1).match(/../g).map((part) => parseInt(part, 16))
     : (ground.match(/[\d.]+/g) ?? [0, 0, 0]).map(Number);

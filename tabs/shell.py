@@ -306,6 +306,8 @@ def _header(ctx: Context) -> bool:
 def _notices(runtime: Runtime, status: Any) -> None:
     """Sentences that concern the whole page."""
     for kind, text in st.session_state.pop("notices", []):
+        # The next refresh draws the page without the sentence; a toast outlives it.
+        st.toast(widgets.escaped(text), icon=":material/info:", duration=15)
         {"error": st.error, "warning": st.warning, "info": st.info}[kind](widgets.escaped(text))
     if status.unknown_symbols:
         names = ", ".join(s.upper() for s in status.unknown_symbols)

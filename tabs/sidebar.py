@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from candles import CHART_TIMEFRAMES
+from candles import CHART_TIMEFRAMES, timeframe_ms
 from config import Config
-from errors import PlatformError
+from errors import BadInput, PlatformError
 from live.host import still_cards
 from runtime import Runtime, get_runtime
 from tabs import page_parts
@@ -65,15 +65,50 @@ def _recall(runtime: Runtime) -> None:
         "colours": False,
         "zone": "local",
     }
-    remembered = {k: v for k, v in stored.items() if k in _REMEMBERED}
-    # The defaults first: what was remembered may not fit any more, such as no symbol at all.
-    for name, value in (*defaults.items(), *remembered.items()):
-        if name in ("y", "x", "timeframe") and name in st.query_params:
-            continue
-        if _acceptable(name, value):
+    # What was remembered may not fit any more, such as no symbol at all.
+    remembered = {k: v for k, v in stored.items() if k in _REMEMBERED and _acceptable(k, v)}
+    values = defaults | remembered
+    values |= _read_link(values["symbols"])
+    for name, value in values.items():
+        if name not in st.query_params:
             st.session_state[name] = value
     # Last: a run may be cut short at any call, and the next then begins here again.
     st.session_state["recalled"] = runtime.source
+
+
+def _read_link(symbols: list[str]) -> dict[str, Any]:
+    """What the address asks for by another name than it has here; says what there is not.
+
+    What is asked for by its name is left to the widgets.
+    """
+    link, meant = st.query_params, {}
+    for name in ("timeframe", "y", "x"):
+        asked = link.get(name)
+        if asked is None:
+            continue
+        if name == "timeframe":
+            found = _timeframe_named(asked)
+            instead = f"There are {', '.join(CHART_TIMEFRAMES)}."
+        else:
+            symbol = asked.strip().lower()
+            found = symbol if symbol in symbols else None
+            instead = "Add it to the symbols in the sidebar first."
+        if found is None:
+            notice("warning", f"The link asks for {name} = {asked}, which is not here. {instead}")
+        if found != asked:
+            del link[name]
+        if found not in (None, asked):
+            meant[name] = found
+    return meant
+
+
+def _timeframe_named(text: str) -> str | None:
+    """What candles of that length are called here: 1m is 1min."""
+    try:
+        length = timeframe_ms(text)
+    except BadInput:
+        return None
+    return next((name for name in CHART_TIMEFRAMES if timeframe_ms(name) == length), None)
 
 
 def _acceptable(name: str, value: Any) -> bool:

@@ -280,6 +280,33 @@ def test_settings_are_remembered_for_the_next_session(open_app):
     assert again.run().sidebar.selectbox(key="timeframe").value == "5s"
 
 
+def linked(**asked):
+    """A new session that was opened by a link."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params.update(tab="Health", **asked)
+    return app.run()
+
+
+def test_a_link_is_understood_by_other_names_of_the_same_things(open_app):
+    open_app(2, "Dashboard")
+    app = linked(timeframe="5M", y="ETHUSDT", x="BTCUSDT")
+    assert app.sidebar.selectbox(key="timeframe").value == "5min"
+    assert app.sidebar.selectbox(key="y").value == "ethusdt"
+    assert app.sidebar.selectbox(key="x").value == "btcusdt"
+
+
+def test_a_link_to_what_is_not_here_says_so_and_shows_what_was_there_before(open_app):
+    before = open_app(2, "Dashboard").sidebar.selectbox(key="timeframe").value
+    app = linked(timeframe="fortnight", y="<b>doge</b>")
+    assert app.sidebar.selectbox(key="timeframe").value == before
+    assert app.sidebar.selectbox(key="y").value == "btcusdt"
+    said = " ".join(message.value for message in app.warning)
+    assert "timeframe = fortnight" in said
+    assert "5min" in said
+    assert "Add it to the symbols" in said
+    assert "<b>" not in said
+
+
 def test_statistics_of_the_same_candles_are_made_once_for_all_visits_and_sessions(
     open_app, monkeypatch
 ):

@@ -99,7 +99,7 @@ def test_paper_fills_and_alerts_are_marks_on_the_candles(visit, demo_server):
     tile = page.locator(".st-key-tile-btcusdt [data-testid=stMetricValue]")
     tile.wait_for()
     # Candles of a minute: those of a second leave the chart before the walk is back at the level.
-    page.goto(f"{demo_server.url}/?tab=Portfolio&timeframe=1m")
+    page.goto(f"{demo_server.url}/?tab=Portfolio&timeframe=1min")
     page.get_by_role("button", name="Open account").click()
     page.get_by_text("New order", exact=True).click()
     page.get_by_role("button", name="Send order").click()
