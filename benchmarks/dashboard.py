@@ -1,6 +1,7 @@
 """What a refresh costs, beside the plain page: CPU, bytes, sessions, first paint, tab switches.
 
-``python benchmarks/dashboard.py [--quick]``. Each variant runs as its users start it, in a process
+``python benchmarks/dashboard.py [--quick] [--only refreshes|paints]``. Each variant runs as its
+users start it, in a process
 of its own held to one core, on the same database; sessions speak the page's own protocol without a
 browser, and paints are timed in headless Chromium where it is installed. Sessions and paints are
 measured on a server that says it is warm: everything loaded, everything compiled. Beside each line
@@ -220,37 +221,50 @@ VARIANTS = (
 )
 
 
+def refreshes(path: Path, *, quick: bool) -> None:
+    """The table of what a refresh costs."""
+    count, seconds = (15, 10.0) if quick else (45, 45.0)
+    heads = ("CPU ms", "kB", "wall ms", "p95 ms")
+    print(f"{'variant':37}", *(f"{head:>8}" for head in heads), "  core  sessions")
+    for name, script, query, kind, sessions in VARIANTS:
+        with served(script, path) as server:
+            warmed = wait_until_warm(server) if script == "app.py" else 0.0
+            cost = one_session(server, kind(server.port, query), count)
+            many = many_sessions(
+                server, [kind(server.port, query) for _ in range(sessions)], seconds
+            )
+        print(
+            f"{name:37} {cost.cpu_ms:8.1f} {cost.kilobytes:8.1f} {cost.wall_ms:8.1f} "
+            f"{many.p95_ms:8.1f} {many.core:6.0%} {sessions:9}   {load()}"
+            + (f", warm after {warmed:.0f} s" if warmed else ""),
+            flush=True,
+        )
+    print("p95 and core: so many sessions at one refresh a second, the server on one core")
+
+
+def first_paints(path: Path, *, quick: bool) -> None:
+    """What a browser takes, the plain page and ours in turn."""
+    with served("benchmarks/plain_page.py", path) as plain, served("app.py", path) as ours:
+        wait_until_warm(ours)
+        for line in paints({"plain": plain, "ours": ours}, 1 if quick else 5):
+            print(f"{line}; {load()}", flush=True)
+
+
+PARTS = {"refreshes": refreshes, "paints": first_paints}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer refreshes, shorter load")
+    parser.add_argument("--only", choices=PARTS, help="one of the parts")
     options = parser.parse_args()
-    refreshes, seconds = (15, 10.0) if options.quick else (45, 45.0)
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; {load()}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
         feed = Feed(path)
-        heads = ("CPU ms", "kB", "wall ms", "p95 ms")
-        print(f"{'variant':37}", *(f"{head:>8}" for head in heads), "  core  sessions")
-        for name, script, query, kind, count in VARIANTS:
-            with served(script, path) as server:
-                warmed = wait_until_warm(server) if script == "app.py" else 0.0
-                cost = one_session(server, kind(server.port, query), refreshes)
-                many = many_sessions(
-                    server, [kind(server.port, query) for _ in range(count)], seconds
-                )
-            print(
-                f"{name:37} {cost.cpu_ms:8.1f} {cost.kilobytes:8.1f} {cost.wall_ms:8.1f} "
-                f"{many.p95_ms:8.1f} {many.core:6.0%} {count:9}   {load()}"
-                + (f", warm after {warmed:.0f} s" if warmed else ""),
-                flush=True,
-            )
-        print("p95 and core: so many sessions at one refresh a second, the server on one core")
-        for name, script in (("plain", "benchmarks/plain_page.py"), ("ours", "app.py")):
-            with served(script, path) as server:
-                if script == "app.py":
-                    wait_until_warm(server)
-                rounds = 1 if options.quick else 3
-                print(f"{paints(name, server.port, rounds, server.cpu_s)}; {load()}", flush=True)
+        for name, measure in PARTS.items():
+            if options.only in (None, name):
+                measure(path, quick=options.quick)
         feed.close()
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from collections.abc import Callable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 _PANEL = '[role="tabpanel"]:not([inert]) '
 # The first thing on each tab that says something of the data, or what can be done there.
-TABS = {
+_PLAIN = {
+    "Charts": f"{_PANEL}.js-plotly-plot .main-svg",
+    "Number": f"{_PANEL}[data-testid=stMetricValue]",
+}
+_OURS = {
     "OHLC Charts": ".st-key-ohlc .live-chart[data-draws]",
     "Pair Analytics": ".st-key-pair-main .live-chart[data-draws]",
     "Scanner": f"{_PANEL}[data-testid=stMetricValue], {_PANEL}button[kind]",
@@ -45,29 +51,70 @@ _SWITCH = """([name, selector]) => new Promise((resolve) => {
 })"""
 
 
-def paints(name: str, port: int, rounds: int, cpu_s: Callable[[], float]) -> str:
-    """Lines about the variant: seconds to what it shows first, and ms of each tab switch.
+class Page(Protocol):
+    """A server that is measured."""
 
-    ``cpu_s`` tells how much the server has computed so far; what it spent stands in brackets.
+    port: int
+
+    def cpu_s(self) -> float:
+        """Seconds it has computed so far."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """An address, opened with an empty cache, and what is waited for there."""
+
+    server: str
+    query: str
+    marks: dict[str, str]
+
+
+_VISITS = (
+    Visit("plain", "", {"chart": ".js-plotly-plot .main-svg"}),
+    Visit("plain", "?tab=Number", {"number, alone on its page": "[data-testid=stMetricValue]"}),
+    Visit("ours", "", {"landing": ".st-key-launch button"}),
+    Visit(
+        "ours",
+        "?tab=Dashboard",
+        {"numbers": "[data-testid=stMetricValue]", "chart": ".live-chart[data-draws]"},
+    ),
+)
+
+
+def paints(servers: dict[str, Page], rounds: int) -> Iterator[str]:
+    """Lines about first paints and tab switches of ``plain`` and ``ours``, round by round in turn.
+
+    What the server computed meanwhile stands in brackets. The first round warms and does not count.
     """
     if CHROMIUM is None:
-        return f"{name}: Chromium is not installed, paints are not measured"
+        yield "Chromium is not installed, paints are not measured"
+        return
     from playwright.sync_api import sync_playwright
 
-    url = f"http://127.0.0.1:{port}/"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
-            if name == "plain":
-                marks = {"chart": ".js-plotly-plot"}
-                return f"{name}: {_paints(browser, url, marks, rounds, cpu_s)}"
-            marks = {"landing": ".st-key-launch button"}
-            landing = _paints(browser, url, marks, rounds, cpu_s)
-            marks = {"numbers": "[data-testid=stMetricValue]", "chart": ".live-chart[data-draws]"}
-            desk = _paints(browser, f"{url}?tab=Dashboard", marks, rounds, cpu_s)
-            return f"{name}: {landing}; {desk}\n{_switches(browser, url, rounds, cpu_s)}"
+            yield from _first_paints(browser, servers, rounds)
+            yield from _switches(browser, servers, rounds)
         finally:
             browser.close()
+
+
+def _first_paints(browser: Any, servers: dict[str, Page], rounds: int) -> Iterator[str]:
+    seen: dict[str, list[float]] = defaultdict(list)
+    for _ in range(rounds + 1):
+        for n, visit in enumerate(_VISITS):
+            server = servers[visit.server]
+            before = server.cpu_s()
+            for mark, ms in _paint(browser, f"{_home(server)}{visit.query}", visit.marks).items():
+                seen[f"{visit.server}: first {mark}"].append(ms / 1000)
+            seen[f"cpu {n}"].append((server.cpu_s() - before) * 1000)
+    for n, visit in enumerate(_VISITS):
+        cpu = statistics.median(seen[f"cpu {n}"][1:])
+        for mark in visit.marks:
+            name = f"{visit.server}: first {mark}"
+            s = seen[name][1:]
+            yield f"{name} {statistics.median(s):.2f} s, at best {min(s):.2f} [{cpu:.0f} ms CPU]"
 
 
 def _paint(browser: Any, url: str, marks: dict[str, str]) -> dict[str, float]:
@@ -80,35 +127,34 @@ def _paint(browser: Any, url: str, marks: dict[str, str]) -> dict[str, float]:
     return seen
 
 
-def _paints(
-    browser: Any, url: str, marks: dict[str, str], rounds: int, cpu_s: Callable[[], float]
-) -> str:
-    seen, spent = [], []
-    for _ in range(rounds + 1):
-        before = cpu_s()
-        seen.append(_paint(browser, url, marks))
-        spent.append(cpu_s() - before)
-    # The first round warms the server.
-    medians = {mark: statistics.median(r[mark] for r in seen[1:]) for mark in marks}
-    told = ", ".join(f"first {mark} {ms / 1000:.2f} s" for mark, ms in medians.items())
-    return f"{told} [{statistics.median(spent[1:]) * 1000:.0f} ms CPU]"
+def _home(server: Page) -> str:
+    return f"http://127.0.0.1:{server.port}/"
 
 
-def _switches(browser: Any, url: str, rounds: int, cpu_s: Callable[[], float]) -> str:
-    page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
-    page.set_default_timeout(60_000)
-    page.goto(f"{url}?tab=Dashboard")
-    page.locator(TABS["Dashboard"]).first.wait_for()
-    took: dict[str, list[float]] = {tab: [] for tab in TABS}
-    spent: dict[str, list[float]] = {tab: [] for tab in TABS}
+def _switches(browser: Any, servers: dict[str, Page], rounds: int) -> Iterator[str]:
+    tabs = {"plain": _PLAIN, "ours": _OURS}
+    pages = {}
+    for name, server in servers.items():
+        page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+        page.set_default_timeout(60_000)
+        page.goto(_home(server) + ("?tab=Dashboard" if name == "ours" else ""))
+        page.locator('[role="tab"]').first.wait_for()
+        pages[name] = page
+    took: dict[tuple[str, str], list[float]] = defaultdict(list)
+    spent: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in range(rounds + 1):
-        for tab, selector in TABS.items():
-            page.wait_for_timeout(600)
-            before = cpu_s()
-            took[tab].append(page.evaluate(_SWITCH, [tab, selector]))
-            spent[tab].append((cpu_s() - before) * 1000)
-    told = (
-        f"{tab} {statistics.median(ms[1:]):.0f} [{statistics.median(spent[tab][1:]):.0f}]"
-        for tab, ms in took.items()
-    )
-    return f"      tab switches, ms [CPU] (second visit on): {', '.join(told)}"
+        for name, page in pages.items():
+            page.bring_to_front()
+            for tab, selector in tabs[name].items():
+                page.wait_for_timeout(600)
+                before = servers[name].cpu_s()
+                took[name, tab].append(page.evaluate(_SWITCH, [tab, selector]))
+                spent[name, tab].append((servers[name].cpu_s() - before) * 1000)
+    yield "tab switches, second visit on: ms, at best [CPU]"
+    for name in pages:
+        told = (
+            f"{tab} {statistics.median(took[name, tab][1:]):.0f}, {min(took[name, tab][1:]):.0f} "
+            f"[{statistics.median(spent[name, tab][1:]):.0f}]"
+            for tab in tabs[name]
+        )
+        yield f"{name}: {'; '.join(told)}"

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from live import assets, preloads, route
+from live import assets, kept_files, preloads, route
 from runtime import get_runtime
 from tabs import export_files, log_tail
 from views import warm
@@ -35,7 +35,7 @@ async def _ready(_: Request) -> Response:
 
 def middleware() -> list[Middleware]:
     """What every request passes through first."""
-    return [Middleware(preloads.Preloading)]
+    return [Middleware(kept_files.KeptFiles), Middleware(preloads.Preloading)]
 
 
 @asynccontextmanager
