@@ -50,6 +50,8 @@ def render(ctx: Context) -> None:
     )  # fmt: skip
     if chosen in by_id:
         _chosen(ctx, by_id[chosen])
+    # What a job ran on is said with what was asked; it is as old as the job, and not stale.
+    ctx.shown = view
 
 
 def _running(ctx: Context, job: JobRow) -> None:

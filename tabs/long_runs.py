@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import pandas as pd
 import streamlit as st
 
 from candles import timeframe_ms
@@ -89,9 +90,15 @@ def show_view(ctx: Context, view: Any, *, identity: str, key: str, step_ms: int)
             st.markdown(widgets.escaped(sentence))
         widgets.table(
             view.table.head(2000), "pairs", key=f"{key}-pairs", height=440,
-            whole=lambda: view.table,
+            whole=lambda: view.table, column_config=_digits(view.table),
             dash="the pair never traded, or could not be tried",
         )  # fmt: skip
+
+
+def _digits(table: pd.DataFrame) -> dict[str, Any]:
+    """Four digits of whatever size: some of the chances are next to nothing."""
+    numbers = table.select_dtypes("float").columns
+    return {str(name): st.column_config.NumberColumn(format="%.4g") for name in numbers}
 
 
 def _sweep(ctx: Context, view: SweepView, identity: str, key: str) -> None:

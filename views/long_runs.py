@@ -242,6 +242,9 @@ def parameters_of(job: JobRow) -> list[tuple[str, str]]:
     form = given.get("ask") or given.get("shown") or {}
     names = {**_FORM, "fdr": "False-discovery rate", "min_turnover": "Least turnover"}
     rows += [(label, str(form[name])) for name, label in names.items() if name in form]
+    if given.get("last_ms") is not None:
+        until = moment(given["last_ms"])
+        rows.append(("Data", f"version {given.get('version', 0):,}, until {until}"))
     if job.result_hash:
         rows.append(("Hash of the results", job.result_hash[:16]))
     return rows

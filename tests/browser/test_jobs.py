@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from playwright.sync_api import Error
+
 
 def test_a_sweep_of_all_pairs_and_a_full_scan_are_kept_as_jobs(visit, demo_server, screenshots):
     seen = visit(demo_server, height=1200)
@@ -22,6 +26,31 @@ def test_a_sweep_of_all_pairs_and_a_full_scan_are_kept_as_jobs(visit, demo_serve
     page.get_by_text("pairs are cointegrated").first.wait_for()
     page.wait_for_timeout(1_500)
     if screenshots:
+        a_stopped_job(seen)
         page.screenshot(path=screenshots / "jobs.png")
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def a_stopped_job(seen) -> None:
+    """A sweep of all pairs over many candles that was cancelled, for the picture."""
+    page = seen.page
+    stopped = page.locator(".st-key-jobs-resume button:not([disabled])")
+    page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
+    page.goto(f"{seen.url}/?tab=Backtest&timeframe=1s")
+    page.locator(".st-key-bt-limit").get_by_role("combobox").click()
+    page.get_by_role("option", name="last 10,000").click()
+    page.locator(".st-key-bt-shown").get_by_text("Sweep", exact=True).click()
+    page.get_by_text("All 10 pairs of the 5 symbols").click()
+    for _ in range(6):  # it may be over before the hand is there
+        seen.button("Run sweep").click()
+        running = page.locator(".st-key-running-sweep")
+        with contextlib.suppress(Error):
+            running.get_by_role("button", name="Cancel").click(timeout=2_000)
+        running.wait_for(state="detached")
+        seen.go("Jobs")
+        page.locator('[data-testid="stDataFrame"]').first.wait_for()
+        page.wait_for_timeout(1_500)
+        if stopped.count():
+            return
+        seen.go("Backtest")

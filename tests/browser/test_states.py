@@ -15,6 +15,7 @@ from database import Database
 from storage import alert_store, job_store
 from storage.job_store import JobRow
 from tests.browser.conftest import Server, start_server, stop_server
+from tests.browser.furnished import asked, data_of
 from tests.browser.test_page import overflow, running
 
 ODD = "<b>x</b> \"y\" 'z' 😀 *_~`[a](b)$ <script>"
@@ -144,6 +145,7 @@ def typed_time(seen, field: str, digits: str) -> None:
     seen.page.locator(f".st-key-{field} [role=spinbutton]").first.click()
     seen.page.keyboard.type(digits)
     seen.page.keyboard.press("Enter")
+    seen.page.keyboard.press("Escape")  # the calendar that comes with it
 
 
 def test_a_time_in_which_nothing_is_stored_says_what_to_do(visit, demo_server):
@@ -161,8 +163,8 @@ def test_a_time_in_which_nothing_is_stored_says_what_to_do(visit, demo_server):
 
 @pytest.fixture
 def database(demo_server: Server) -> Iterator[Database]:
-    """The data of the demo market's server, as another process has them."""
-    with Database(demo_server.log.with_name("ticks_demo.db")) as opened:
+    """What the server has stored."""
+    with data_of(demo_server) as opened:
         yield opened
 
 
@@ -216,19 +218,6 @@ def test_a_running_job_of_an_odd_name_fits_every_screen_and_is_cancelled(
     row.wait_for(state="detached")
     seen.page.locator(".st-key-jobs-resume button:not([disabled])").wait_for()
     no_markup(seen)
-
-
-def asked(database: Database, kind: str, **body) -> None:
-    """What the desk of the server is asked, and does."""
-    number = database.ask(kind, body)
-    for _ in range(600):
-        with database.snapshot() as snapshot:
-            answer = snapshot.answered(number)
-        if answer is not None:
-            break
-        time.sleep(0.1)
-    assert answer is not None, "no answer"
-    assert answer["done"], answer
 
 
 def test_odd_names_of_accounts_and_rules_are_text_and_copied_cells_no_formulas(
