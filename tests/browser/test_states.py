@@ -269,6 +269,24 @@ def test_odd_names_of_accounts_and_rules_are_text_and_copied_cells_no_formulas(
     asked(database, "desk.rule.drop", rule="odd")
 
 
+def test_the_tour_leads_from_tab_to_tab_and_is_closed_for_good(visit, demo_server):
+    seen = running(visit, demo_server)
+    page = seen.page
+    tour = page.locator(".st-key-tour")
+    for at, tab in enumerate(("Dashboard", "Pair Analytics", "Backtest", "Health"), start=2):
+        tour.get_by_text(f"{at} of 5 · {tab}").wait_for()
+        page.get_by_role("tab", name=tab, selected=True).wait_for()
+        if tab == "Pair Analytics":
+            fits(seen, "the tour")
+        if tab != "Health":
+            tour.get_by_role("button", name="Next").click()
+    page.get_by_text("planted").last.wait_for(timeout=120_000)
+    tour.get_by_role("button", name="Close the tour").click()
+    tour.wait_for(state="detached")
+    again = running(visit, demo_server)
+    assert again.page.locator(".st-key-tour").count() == 0
+
+
 @pytest.fixture
 def quick_replay(tmp_path: Path) -> Iterator[Server]:
     """The recording that is shipped, over within seconds."""
