@@ -325,8 +325,8 @@ def age_text(now_ms: int, last_ms: int, zone_name: str | None) -> tuple[str, boo
 def _database(runtime: Runtime) -> None:
     with st.popover("Clear data", icon=":material/delete:", width="stretch"):
         st.markdown(
-            f"Delete every trade, candle and gap of **{SOURCES[runtime.source]}**? Settings and "
-            "saved runs stay."
+            f"Delete every trade, candle and gap of **{SOURCES[runtime.source]}**? Settings, paper "
+            "accounts, alert rules, jobs and saved runs stay."
         )
         st.button("Yes, delete them", key="clear", type="primary", on_click=_clear)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from config import SETTINGS
+from database import Database
 from simulator.server import Exchange
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,3 +72,22 @@ def test_the_examples_run_as_written(number, tmp_path, exchange):
 def test_every_link_to_a_file_leads_somewhere():
     for target in re.findall(r"\]\((?!http|#)([^)#]+)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_every_table_of_the_database_is_named_with_columns_that_are_there(tmp_path):
+    with Database(tmp_path / "t.db"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "t.db")) as con:
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        tables = {
+            name: [column[1] for column in con.execute(f"PRAGMA table_info({name})")]
+            for (name,) in con.execute(names)
+        }
+    section = README.split("## The database")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in rows))) == set(tables)
+    for name in ("ticks", "ohlc_data", "gaps", "journal"):
+        row = next(row for row in rows if f"`{name}`" in row.split("|")[1])
+        assert [c for c in tables[name] if not re.search(rf"\b{c}\b", row.split("|")[2])] == [], (
+            name
+        )

@@ -152,9 +152,9 @@ def test_typed_text_scroll_and_open_menus_survive_refreshes(visit, demo_server):
     seen.button("delete Clear data keyboard_arrow_down").or_(
         seen.page.get_by_role("button", name="Clear data")
     ).first.click()
-    seen.page.get_by_text("Settings and saved runs stay").wait_for()
+    seen.page.get_by_text("Settings, paper accounts, alert rules").wait_for()
     seen.page.wait_for_timeout(3_000)
-    assert seen.page.get_by_text("Settings and saved runs stay").is_visible()
+    assert seen.page.get_by_text("Settings, paper accounts, alert rules").is_visible()
 
 
 def test_a_link_opens_its_tab_and_a_tab_writes_the_link(visit, demo_server):
