@@ -27,6 +27,10 @@ def test_a_sweep_of_all_pairs_and_a_full_scan_are_kept_as_jobs(visit, demo_serve
     page.wait_for_timeout(1_500)
     if screenshots:
         a_stopped_job(seen)
+        page.locator(".st-key-jobs-chosen").get_by_role("combobox").click()
+        page.get_by_role("option", name="Full scan").click()
+        page.get_by_text("Pairs tested").wait_for()
+        page.wait_for_timeout(2_000)
         page.screenshot(path=screenshots / "jobs.png")
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     assert page.locator('[data-testid="stException"]').count() == 0
