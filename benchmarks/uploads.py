@@ -1,6 +1,6 @@
 """How long a hostile file waits for its sentence, on the page, beside a plain read of it.
 
-``python benchmarks/uploads.py``. The page is served as users start it, on one core; headless
+``python benchmarks/uploads.py``. The page is served as users start it; headless
 Chromium chooses each file and presses Import. Timed are choosing (until the form names the file,
 or refuses it) and asking (from the press to the sentence). Beside them stands what ``pandas`` takes
 to read or refuse the same file, in this process. The load average says whose the wall times are.
