@@ -183,7 +183,9 @@ def test_the_tab_of_the_readme_shows_what_is_stored(open_app, monkeypatch):
 
 
 def test_with_nothing_stored_the_page_says_what_to_do_next(open_app):
-    assert "Press Start" in texts(open_app(0, "Dashboard"))
+    said = texts(open_app(0, "Dashboard"))
+    assert "There is nothing stored for these symbols yet." in said
+    assert "Start the feed here or in the sidebar." in said
 
 
 def test_a_number_that_cannot_be_computed_is_a_dash_with_the_reason(open_app):
