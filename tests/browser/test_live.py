@@ -19,7 +19,7 @@ COMPARE = """async (url) => {
     .map((entry) => entry.name).find((name) => name.endsWith("/hub.js")));
   const whole = async () =>
     hub.read(new Uint8Array(await (await fetch(url, { cache: "no-store" })).arrayBuffer()));
-  for (let attempt = 0; attempt < 40; attempt++) {
+  for (let attempt = 0; attempt < 200; attempt++) {
     const { head, floats } = await whole();
     const node = document.querySelector(".st-key-pair-main .live-chart");
     if (Number(node.dataset.version) === head.seq) {

@@ -40,33 +40,36 @@ def choose(seen, control: str, name: str) -> None:
     seen.page.locator(f".st-key-{control}").get_by_text(name, exact=True).click()
 
 
-def test_a_sweep_is_cancelled_from_the_page_and_another_says_how_much_is_luck(visit, demo_server):
+def test_a_long_run_is_cancelled_from_the_page_and_a_sweep_says_how_much_is_luck(
+    visit, demo_server
+):
     seen = running(visit, demo_server, "Backtest")
     page = seen.page
-    # As many candles as there are, so that there is time to cancel.
+    # As many candles as there are, and every pair, so that there is time to cancel.
     page.goto(f"{demo_server.url}/?tab=Backtest&timeframe=1s")
     page.locator(".st-key-bt-limit").get_by_role("combobox").click()
     page.get_by_role("option", name="last 10,000").click()
-    choose(seen, "bt-shown", "Sweep")
-    seen.page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
+    page.locator(".st-key-backfill").wait_for(state="detached", timeout=150_000)
+    choose(seen, "bt-shown", "Walk-forward")
     page.get_by_text("All 10 pairs of the 5 symbols").click()
-    cancel = page.locator(".st-key-running-sweep").get_by_role("button", name="Cancel")
+    cancel = page.locator(".st-key-running-walk").get_by_role("button", name="Cancel")
     kept = page.get_by_text("What has been computed is kept")
-    for _ in range(8):  # a sweep takes about a second: it may be over before the hand is there
-        seen.button("Run sweep").click()
+    for _ in range(8):  # it takes seconds: it may be over before the hand is there
+        seen.button("Run walk-forward").click()
         cancel.wait_for(state="attached")
         with contextlib.suppress(Error):  # the button left while it was being pressed
-            cancel.click(timeout=2_000)
+            cancel.dispatch_event("click", timeout=2_000)
         cancel.wait_for(state="detached")
         page.wait_for_timeout(1_500)
         if kept.is_visible():
             break
     kept.wait_for()
-    fits(seen, "a cancelled sweep")
+    fits(seen, "a cancelled run")
     seen.go("Jobs")
     page.locator(".st-key-jobs-resume button:not([disabled])").wait_for()
     fits(seen, "a stopped job")
     seen.go("Backtest")
+    choose(seen, "bt-shown", "Sweep")
     page.get_by_text("This pair", exact=True).click()
     seen.button("Run sweep").click()
     luck = page.locator(".st-key-bt-sweep-luck")
