@@ -14,8 +14,10 @@ from views.wellbeing import HealthView, read_health
 def render(ctx: Context) -> None:
     """Show the platform's own account of itself, or hold it against what was planted."""
     if ctx.status.source == "demo":
+        # Not as a default: the tour sets it as well.
+        st.session_state.setdefault("health-shown", "Feed")
         shown = st.segmented_control(
-            "Show", ("Feed", "Self-check"), default="Feed", key="health-shown", required=True,
+            "Show", ("Feed", "Self-check"), key="health-shown", required=True,
             persist_state="session", label_visibility="collapsed",
         )  # fmt: skip
         if shown == "Self-check":

@@ -288,6 +288,7 @@ def test_the_tour_leads_from_tab_to_tab_and_is_closed_for_good(visit, demo_serve
     tour.wait_for(state="detached")
     again = running(visit, demo_server)
     assert again.page.locator(".st-key-tour").count() == 0
+    assert "Session State API" not in demo_server.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture
