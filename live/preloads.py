@@ -9,20 +9,14 @@ together with the page: the pieces are there before the first element is.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 import streamlit
 
+from live.asgi import Application, Message, Receive, Send
 from live.assets import module_paths
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _CHUNKS = Path(streamlit.__file__).parent / "static" / "static" / "js"
 # The kinds of elements that every page of the desk has.
