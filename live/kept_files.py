@@ -7,13 +7,7 @@ and are declared immutable, so an answer that was given once is given again as i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
+from live.asgi import Application, Message, Receive, Send
 
 _MOST_BYTES = 32_000_000
 # What makes an answer another one for the same address.
@@ -36,8 +30,11 @@ class KeptFiles:
         path = scope["path"]
         answer = self._kept.get(path)
         if answer is not None:
-            for message in answer:
-                await send(message)
+            start, *pieces = answer
+            # What stands around this application may write into the headers.
+            await send({**start, "headers": list(start["headers"])})
+            for piece in pieces:
+                await send(dict(piece))
             return
         told: list[Message] = []
 
@@ -48,7 +45,7 @@ class KeptFiles:
         await self._app(scope, receive, noted)
         size = sum(len(message.get("body", b"")) for message in told)
         new = path not in self._kept  # two may have asked for it at once
-        if new and _may_be_kept(told) and self._bytes + size <= _MOST_BYTES:
+        if new and _may_be_kept(told, size) and self._bytes + size <= _MOST_BYTES:
             self._bytes += size
             self._kept[path] = told
 
@@ -63,9 +60,17 @@ def _is_plain(scope: Message) -> bool:
     )
 
 
-def _may_be_kept(told: list[Message]) -> bool:
-    if not told or told[0].get("status") != 200 or told[-1].get("more_body", False):
+def _may_be_kept(told: list[Message], size: int) -> bool:
+    """Whether this is an answer for everybody and for ever, and the whole of it.
+
+    A visitor who leaves ends the answer anywhere: after the headers, or between two pieces.
+    """
+    if not told or told[0].get("status") != 200:
         return False
     headers = dict(told[0]["headers"])
     of_one_visitor = {b"vary", b"set-cookie"} & headers.keys()
-    return b"immutable" in headers.get(b"cache-control", b"") and not of_one_visitor
+    return (
+        b"immutable" in headers.get(b"cache-control", b"")
+        and not of_one_visitor
+        and headers.get(b"content-length") == b"%d" % size
+    )

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit
 
 from tests.browser.test_page import running, wait_for_data
 
@@ -46,8 +52,10 @@ def test_numbers_are_seen_before_a_chart_is_drawn_and_charts_take_turns(demo_ser
     order = seen.page.evaluate("seen")
     assert order[0] == "numbers"
     assert set(order) == {"numbers", "chart", "heartbeat"}
-    frames = seen.page.evaluate("Object.values(firsts)")
-    assert len(frames) == len(set(frames)) >= 3
+    # Those below the fold come when the browser is idle, which may be twice in a frame.
+    first, *later = sorted(seen.page.evaluate("Object.values(firsts)"))
+    assert len(later) >= 2
+    assert first < later[0]
 
 
 def test_what_the_desk_is_drawn_with_is_fetched_with_the_page(demo_server, visit):
@@ -122,3 +130,14 @@ def test_labels_have_the_room_that_is_left_to_them_at_any_zoom(demo_server, visi
         )
         seen.page.wait_for_timeout(1500)
         assert seen.page.evaluate(CUT_OFF) == []
+
+
+def test_a_visitor_who_leaves_at_once_does_not_spoil_the_page_for_the_next(demo_server):
+    files = sorted((Path(streamlit.__file__).parent / "static" / "static" / "js").glob("*.js"))
+    address = urlsplit(demo_server.url)
+    for file in files:
+        with socket.create_connection((address.hostname, address.port)) as left:
+            left.sendall(f"GET /static/js/{file.name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    for file in files:
+        with urllib.request.urlopen(f"{demo_server.url}/static/js/{file.name}", timeout=20) as got:
+            assert got.read() == file.read_bytes(), file.name

@@ -18,13 +18,17 @@ class Files:
     def __init__(self, status: int = 200, headers: Any = FOR_EVER) -> None:
         self.asked = 0
         self.status, self.headers = status, headers
+        self.pieces = 2
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked += 1
-        start = {"type": "http.response.start", "status": self.status, "headers": self.headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": b"one ", "more_body": True})
-        await send({"type": "http.response.body", "body": scope["path"].encode()})
+        path = scope["path"].encode()
+        headers = [*self.headers, (b"content-length", b"%d" % len(b"one " + path))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        if self.pieces > 0:
+            await send({"type": "http.response.body", "body": b"one ", "more_body": True})
+        if self.pieces > 1:
+            await send({"type": "http.response.body", "body": path})
 
 
 def ask(
@@ -66,6 +70,30 @@ def test_what_may_be_another_answer_next_time_is_asked_for_again(files):
     for _ in range(3):
         ask(app)
     assert files.asked == 3
+
+
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_an_answer_that_a_visitor_left_before_its_end_is_not_given_to_the_next(pieces):
+    files = Files()
+    app = KeptFiles(files)
+    files.pieces = pieces
+    ask(app)
+    files.pieces = 2
+    assert ask(app) == (200, b"one /static/js/a.hash.js")
+
+
+def test_what_is_written_into_an_answer_on_its_way_does_not_reach_the_next_one():
+    app = KeptFiles(Files())
+    ask(app)
+
+    async def writing(message: Any) -> None:
+        if "headers" in message:
+            message["headers"].append((b"content-encoding", b"gzip"))
+        message["body"] = b"?"
+
+    scope = {"type": "http", "method": "GET", "path": "/static/js/a.hash.js", "headers": []}
+    asyncio.run(app(scope, None, writing))  # type: ignore[arg-type]
+    assert ask(app) == (200, b"one /static/js/a.hash.js")
 
 
 @pytest.mark.parametrize(
