@@ -27,9 +27,9 @@ def render(ctx: Context) -> None:
             help="Every pair is tested a second time with a lag of its own, chosen by AIC. It is "
             "kept as a job, which can be stopped and resumed in the tab Jobs.",
         )  # fmt: skip
-    live = st.toggle(
-        "Scan again when a candle closes", key="scan-live", value=True, persist_state="session"
-    )
+    # Not as a default: a full scan sets it as well.
+    st.session_state.setdefault("scan-live", True)
+    live = st.toggle("Scan again when a candle closes", key="scan-live", persist_state="session")
     universe = ctx.view(("universe", options), lambda s: read_universe(s, options, ctx.now_ms))
     if universe.prices.shape[1] < 2:
         widgets.empty(

