@@ -31,6 +31,7 @@ WORKERS_S = 10.0
 BACK_S = 60.0
 FROZEN_S = 30.0
 _LOOK_S = 1.0
+_AGAIN_S = 0.2
 _WHAT_TO_DO = (
     "Start it with `dask scheduler`, check the address and the firewall between here and there, "
     "or unset DASK_SCHEDULER to compute on this machine."
@@ -290,13 +291,35 @@ def _sturdy_backend() -> type[Any]:
 
     Made when needed: importing Dask takes a second, and it need not be installed.
     """
+    from distributed import as_completed
     from joblib._dask import DaskDistributedBackend
+
+    class Ended(as_completed):
+        """Tasks as they end, each of them.
+
+        Where a worker dies between the end of a task and the fetching of its value, the task is
+        done again; if that fails the fetching raises, and Dask's own would tell of the task never.
+        """
+
+        async def _track_future(self, future: Any) -> None:
+            while True:
+                try:
+                    await super()._track_future(future)
+                    return
+                except Exception as error:  # noqa: BLE001  # whatever a task may raise
+                    if future not in self.futures:  # nobody waits for it any more
+                        return
+                    log.warning("the value of a task could not be fetched, again: %r", error)
+                    await asyncio.sleep(_AGAIN_S)
 
     class SturdyBackend(DaskDistributedBackend):
         """Gives `Lost` where a worker was killed or the scheduler went away."""
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
+            self.waiting_futures = Ended(
+                loop=self.client.loop, with_results=True, raise_errors=False
+            )
             self._waiting: dict[str, Callable[[Any], None]] = {}
 
         def effective_n_jobs(self, n_jobs: int) -> int:

@@ -123,6 +123,28 @@ def test_both_workers_killed_and_others_join(database, big, dask, serial_hash):
     assert (job.state, job.result_hash) == ("done", serial_hash), job.note
 
 
+def test_values_that_went_with_their_worker_as_they_were_fetched_are_fetched_again(
+    dask, monkeypatch
+):
+    from distributed import Client, KilledWorker
+
+    fetch, refused = Client._gather, set()
+
+    async def failing_once(client, futures, *args, **options):
+        if (key := futures[0].key) not in refused:
+            refused.add(key)
+            raise KilledWorker(key, None, 0)
+        return await fetch(client, futures, *args, **options)
+
+    dask.ensure_two()
+    with Cluster(dask.address) as cluster:
+        monkeypatch.setattr(Client, "_gather", failing_once)
+        calls = {str(k): (k,) for k in range(6)}
+        found = {o.key: o.value for o in outcomes(mischief.square, calls, cluster, deadline_s=20)}
+    assert len(refused) == 6
+    assert found == {str(k): k * k for k in range(6)}
+
+
 def test_a_task_that_kills_its_workers_has_failed_and_the_rest_finish(dask):
     dask.ensure_two()
     with Cluster(dask.address) as cluster:
