@@ -174,7 +174,7 @@ def _run(ctx: Context, ask: BacktestAsk) -> None:
 
 
 def _show_run(ctx: Context, view: BacktestView) -> None:
-    ctx.shown = view
+    ctx.show_result(view)
     st.markdown(f"**{widgets.escaped(view.verdict)}**")
     st.caption(
         f"{view.ask.y.upper()} / {view.ask.x.upper()}, {view.ask.timeframe}, "

@@ -69,8 +69,9 @@ class Live:
 class Context:
     """Made anew for every refresh.
 
-    ``shown`` becomes the view that the page shows, so that the header can state its version;
-    ``live`` what its tab follows, where it follows something.
+    ``shown`` becomes the view that the page shows, so that the header can state its version, and
+    ``of_a_result`` whether that is what came of something asked for, which is not renewed; ``live``
+    what its tab follows, where it follows something.
     """
 
     runtime: Runtime
@@ -78,6 +79,7 @@ class Context:
     status: FeedStatus
     settings: Settings
     shown: Any = field(default=None)
+    of_a_result: bool = field(default=False)
     live: Live | None = field(default=None)
 
     @cached_property
@@ -139,6 +141,10 @@ class Context:
         message = feed.latest()
         self.shown, self.live = message.made.view, Live(feed, message)
         return self.shown, self.live
+
+    def show_result(self, view: Any) -> None:
+        """State the version and the data of what came of something asked for."""
+        self.shown, self.of_a_result = view, True
 
     def lasting(self, key: Hashable, make: Callable[[], View]) -> View:
         """A result that depends on its key alone, kept until others push it out."""

@@ -91,7 +91,7 @@ def _result(ctx: Context, job: JobRow) -> None:
             ctx, view, identity=job.id, key="jobs-result", step_ms=long_runs.step_of(job)
         )
     elif view is not None:
-        scanner.show_result(view)
+        scanner.show_result(ctx, view)
     else:
         st.caption("A scan has its table when every pair is done: the false-discovery rate is "
                    "only known over all of them.")  # fmt: skip

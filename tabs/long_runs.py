@@ -80,7 +80,7 @@ def note(job: Any) -> None:
 
 def show_view(ctx: Context, view: Any, *, identity: str, key: str, step_ms: int) -> None:
     """A sweep, a walk-forward or a table of pairs."""
-    ctx.shown = view
+    ctx.show_result(view)
     if isinstance(view, SweepView):
         _sweep(ctx, view, identity, key)
     elif isinstance(view, WalkView):

@@ -37,10 +37,10 @@ def read(
     """The frame of a view that was read from the snapshot."""
     parts = {STATUS: status_part(database, status)}
     fresh = True
-    last_ms = getattr(view, "last_ms", None)
-    if last_ms is not None:
-        text, fresh = age(now_ms, last_ms, zone_named(zone_name))
-        parts[AGE] = age_part(view.version, text, fresh=fresh)
+    version = getattr(view, "version", None)
+    if version is not None:
+        text, fresh = age(now_ms, getattr(view, "last_ms", None), zone_named(zone_name))
+        parts[AGE] = age_part(version, text, fresh=fresh)
     newest = snapshot.books(alert_store.newest_alert)
     return Frame(parts, structure(status, newest_alert=newest, fresh=fresh))
 
@@ -62,13 +62,10 @@ def structure(status: FeedStatus, *, newest_alert: int, fresh: bool) -> Hashable
 
 
 def age_part(version: int, age_text: str, *, fresh: bool) -> dict[str, Any]:
-    """Which version of the data is shown, and how old the newest print is."""
+    """Which version of the data is shown, and how old the newest print is, where there is one."""
+    pills = [(f"data version {version:,}", "muted"), (age_text, "muted" if fresh else "warn")]
     return cards.row(
-        [
-            cards.card(cards.words("pill", f"data version {version:,}", tone="muted")),
-            cards.card(cards.words("pill", age_text, tone="muted" if fresh else "warn")),
-        ],
-        "pills",
+        [cards.card(cards.words("pill", text, tone=tone)) for text, tone in pills if text], "pills"
     )
 
 

@@ -12,7 +12,15 @@ from tabs.context import Context
 from tabs.jobs import Job
 from tabs.long_runs import Ended
 from views import long_runs as long_views
-from views.scan import ScanOptions, Universe, read_universe, run_scan, shown_table, too_short
+from views.scan import (
+    ScanOptions,
+    ScanView,
+    Universe,
+    read_universe,
+    run_scan,
+    shown_table,
+    too_short,
+)
 from views.text import DASH
 
 
@@ -52,9 +60,9 @@ def render(ctx: Context) -> None:
     job = jobs.show("scan")
     if job is not None and job.result is not None:
         st.session_state["scan-result"] = _unwrapped(job.result)
-    result = st.session_state.get("scan-result")
-    if result is not None:
-        show_result(result)
+    view = st.session_state.get("scan-result")
+    if view is not None:
+        show_result(ctx, view)
 
 
 def _options(ctx: Context) -> ScanOptions:
@@ -109,8 +117,10 @@ def _unwrapped(result: Any) -> Any:
     return result
 
 
-def show_result(result: Any) -> None:
+def show_result(ctx: Context, view: ScanView) -> None:
     """The verdict of a scan, its table, and the way from a row to its pair."""
+    ctx.show_result(view)
+    result = view.result
     st.markdown(f"**{widgets.escaped(result.verdict)}**")
     with st.container(horizontal=True, gap="small", key="scan-facts"):
         for label, value in (

@@ -36,6 +36,8 @@ from tabs import (
 )
 from tabs.context import Context
 from views import warm
+from views.feed import age, age_of_result
+from views.text import zone_named
 
 log = logging.getLogger(__name__)
 
@@ -290,10 +292,15 @@ def _header(ctx: Context) -> bool:
         alert_notices.show(ctx)
     except DatabaseError:
         st.badge("database does not answer", icon=":material/database_off:", color="red")
-    version, last_ms = getattr(ctx.shown, "version", None), getattr(ctx.shown, "last_ms", None)
-    if version is None or last_ms is None:
+    version = getattr(ctx.shown, "version", None)
+    if version is None:
         return True
-    text, fresh = sidebar.age_text(ctx.now_ms, last_ms, ctx.settings.zone_name)
+    last_ms = getattr(ctx.shown, "last_ms", None)
+    zone = zone_named(ctx.settings.zone_name)
+    if ctx.of_a_result:
+        text, fresh = age_of_result(last_ms, zone), True
+    else:
+        text, fresh = age(ctx.now_ms, last_ms, zone)
     if ctx.live is not None:
         ctx.live.cards(page_parts.AGE)
     else:

@@ -14,9 +14,7 @@ from runtime import Runtime, get_runtime
 from tabs import page_parts
 from tabs.context import Context, Settings, forget_views
 from ticks import clean_symbols
-from views.feed import age
 from views.pair import METHODS, PairOptions
-from views.text import zone_named
 
 SOURCES = {
     "live": "Live market (Binance)",
@@ -312,11 +310,6 @@ def settings(runtime: Runtime) -> Settings:
     )
     name = st.context.timezone if state.get("zone") == "local" else None
     return Settings(symbols, pair, state.get("zone") or "local", name)
-
-
-def age_text(now_ms: int, last_ms: int, zone_name: str | None) -> tuple[str, bool]:
-    """How old the newest print is, and whether that is fresh."""
-    return age(now_ms, last_ms, zone_named(zone_name))
 
 
 # -- database --------------------------------------------------------------------------------

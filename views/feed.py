@@ -36,9 +36,16 @@ def status_lines(status: FeedStatus) -> list[tuple[str, str]]:
     ]
 
 
-def age(now_ms: int, last_ms: int, zone: ZoneInfo | None) -> tuple[str, bool]:
-    """How long ago the newest print was, and whether that counts as fresh."""
+def age(now_ms: int, last_ms: int | None, zone: ZoneInfo | None) -> tuple[str, bool]:
+    """How long ago the newest print was, and whether that counts as fresh; "" where none was."""
+    if last_ms is None:
+        return "", True
     behind = max(now_ms - last_ms, 0)
     if behind <= _FRESH_MS:
         return f"{duration(behind)} old", True
     return f"stale: last trade {duration(behind)} ago, {moment(last_ms, zone)}", False
+
+
+def age_of_result(last_ms: int | None, zone: ZoneInfo | None) -> str:
+    """Until when the data go that something asked for was computed on; "" without a print."""
+    return "" if last_ms is None else f"computed on data until {moment(last_ms, zone)}"

@@ -17,7 +17,7 @@ from storage.snapshot import Snapshot
 from trading.ask import BacktestAsk
 from views import luck
 from views.backtests import BacktestInput, sweep_view, walk_view
-from views.scan import ScanOptions, Universe
+from views.scan import ScanOptions, ScanView, Universe
 from views.text import moment
 
 Told = Callable[[float, str], None]
@@ -162,7 +162,7 @@ def view_of(database: Database, job: JobRow) -> Any:
     seen = job.parameters.get("version", 0), job.parameters.get("last_ms")
     if job.kind == "scan":
         whole = len(found) == job.tasks
-        return results.scanned(inputs, found) if whole else None
+        return ScanView(*seen, results.scanned(inputs, found)) if whole else None
     if len(job.parameters["pairs"]) > 1:
         return _pairs_view(job, results.pairs_table(job.kind, inputs, found), *seen)
     from computing.tasks import asked_of

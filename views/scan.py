@@ -73,13 +73,22 @@ def too_short(universe: Universe, options: ScanOptions) -> str | None:
     return lacking.too_few(second_longest, MIN_ROWS, options.timeframe, universe.coming)
 
 
+@dataclass(frozen=True)
+class ScanView:
+    """A scan's result (`Analytics.scan_pairs`), and the data that it was made on."""
+
+    version: int
+    last_ms: int | None
+    result: Any
+
+
 def run_scan(
     universe: Universe,
     options: ScanOptions,
     progress: Callable[[float, str], None],
     cancelled: Callable[[], bool],
-) -> Any:
-    """The scan's result; see `Analytics.scan_pairs`.
+) -> ScanView:
+    """Test every pair of the universe.
 
     Raises
     ------
@@ -90,7 +99,7 @@ def run_scan(
     def told(done: int, total: int) -> None:
         progress(done / max(total, 1), f"{done:,} of {total:,} pairs")
 
-    return Analytics.scan_pairs(
+    result = Analytics.scan_pairs(
         universe.prices,
         volumes=universe.turnover,
         min_volume=options.min_turnover,
@@ -100,6 +109,7 @@ def run_scan(
         progress=told,
         cancel=cancelled,
     )
+    return ScanView(universe.version, universe.last_ms, result)
 
 
 def shown_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pytest
 
 from runtime import FeedStatus
 from tabs import page_parts
+from views.feed import age, age_of_result
 
 LIVE = FeedStatus("demo", True, True, "holder", "live", "Receiving.", ticks=10, ticks_per_s=3.0)
 
@@ -55,6 +56,14 @@ def test_the_version_and_the_age_are_shown_as_words():
     texts = [card["items"][0]["text"] for card in part["cards"]]
     assert texts == ["data version 1,234", "stale: last trade 2 min ago"]
     assert part["cards"][1]["items"][0]["tone"] == "warn"
+
+
+def test_candles_without_a_trade_have_a_version_and_no_age():
+    text, fresh = age(1_000, None, None)
+    (card,) = page_parts.age_part(7, text, fresh=fresh)["cards"]
+    assert card["items"][0]["text"] == "data version 7"
+    assert fresh
+    assert age_of_result(None, None) == ""
 
 
 def test_the_feeds_state_is_shown_without_a_database_too():

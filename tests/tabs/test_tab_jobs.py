@@ -1,6 +1,7 @@
 """The Jobs tab and the buttons that begin jobs, run as the page runs them."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from views import long_runs as views
 from views import warm
 from views.backtests import read_backtest_input
 from views.pair import PairOptions
+from views.text import moment
 
 SYMBOLS = ("btcusdt", "ethusdt", "solusdt")
 NOW_MS = 1_760_000_400_000
@@ -103,7 +105,7 @@ def test_a_full_scan_is_begun_from_the_scanner_and_kept(opened, database):
     app = opened("scanner")
     app.button(key="scan-full").click().run()
     app = ended(app, "scan")
-    frame = app.session_state["scan-result"].frame
+    frame = app.session_state["scan-result"].result.frame
     assert len(frame) == 3
     assert frame["aic_p_value"].notna().all()
     assert app.session_state["scan-live"] is False
@@ -182,3 +184,40 @@ def test_a_job_cancelled_before_its_first_task_is_shown_as_empty(database, kind,
     assert job.state == "stopped"
     assert view.sentences
     assert not any("nan" in sentence for sentence in view.sentences)
+
+
+def scanned_and_header(ctx):
+    """The Scanner's tab, and what the header then says of the age of what is shown."""
+    import streamlit as st
+
+    from tabs import page_parts, scanner, shell
+
+    scanner.render(ctx)
+    said = []
+    shell.still_cards = lambda part, key: said.append((key, part))
+    fresh = shell._header(ctx)
+    (part,) = (part for key, part in said if key == page_parts.AGE)
+    st.session_state["header"] = (fresh, [c["items"][0]["text"] for c in part["cards"]])
+
+
+def test_an_hour_later_a_result_says_what_it_was_computed_on_and_not_that_the_feed_is_stale(
+    opened, database, monkeypatch
+):
+    monkeypatch.setattr("tabs.shell.still_cards", None)
+    scanner = opened("scanner")
+    scanner.button(key="scan-full").click().run()
+    view = ended(scanner, "scan").session_state["scan-result"]
+    view = replace(view, last_ms=NOW_MS)  # there are no trades in this market
+    forget_views()
+    status = FeedStatus("live", False, True, "holder", "live", "")
+    later = SimpleNamespace(now_ms=lambda: NOW_MS + 3_600_000)
+    settings = Settings(SYMBOLS, PairOptions("btcusdt", "ethusdt", "1min"))
+    app = AppTest.from_function(
+        scanned_and_header, args=(Context(later, database, status, settings),), default_timeout=60
+    )
+    app.session_state["scan-live"] = False
+    app.session_state["scan-result"] = view
+    fresh, (version, age) = checked(app.run()).session_state["header"]
+    assert fresh
+    assert version == f"data version {view.version:,}"
+    assert age == f"computed on data until {moment(NOW_MS)}"
