@@ -23,7 +23,7 @@ from live import chart_library
 
 _HERE = Path(__file__).parent
 _PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-_MODULES = ("hub", "chart", "cards", "spark", "theme")
+_MODULES = ("hub", "chart", "cards", "spark", "theme", "watch")
 # The address changes with the content, so a browser may keep a file for ever.
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 

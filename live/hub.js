@@ -2,13 +2,16 @@
 // server what changed since the message all parts have, and hands each part its changes, all in one
 // go. A run of the page is asked for only where the page has to be built differently, or where the
 // server does not answer.
+import { heard } from "./watch.js";
+
 const shown = new Map(); // key of a part -> what the browser has of it
 let plan = null; // the feed that is followed; set by the page's own run
 let timer = null;
 let asking = false;
-let triggered = 0;
+let triggered = -Infinity;
 const AGAIN_MS = 3000;
 const PATIENCE_MS = 5000;
+const BYTES = "application/octet-stream";
 
 // A message: the length of its head, the head as JSON, then the columns' bytes.
 export function read(bytes) {
@@ -51,6 +54,7 @@ function merged(told, before, head, floats) {
 // A part as the page's own run brings it: whole, for the place that shows it. A run brings again
 // what has not changed; that is drawn anew on another ground alone.
 export function take(bytes, show, ground) {
+  heard();
   const { head, floats } = read(bytes);
   const [key, told] = Object.entries(head.parts)[0];
   const has = shown.get(key);
@@ -93,20 +97,24 @@ function apply({ head, floats }) {
 }
 
 function rerun() {
-  const now = Date.now();
+  const now = performance.now(); // a clock that nobody sets
   if (now - triggered < Math.min(AGAIN_MS, plan.interval)) return;
   triggered = now;
-  plan.trigger("rerun", now);
+  plan.trigger("rerun", Date.now());
 }
 
-// The bytes of the answer, or null where there is none.
+// The bytes of the answer, or null where there is none: a page that something between here and the
+// server gave instead is none.
 async function fetched(address) {
   try {
     const answer = await fetch(address, {
       cache: "no-store",
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    return answer.status === 200 ? new Uint8Array(await answer.arrayBuffer()) : null;
+    if (answer.status !== 200 || answer.headers.get("content-type") !== BYTES) return null;
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    heard();
+    return bytes;
   } catch (problem) {
     if (problem instanceof TypeError || problem instanceof DOMException) return null;
     throw problem;

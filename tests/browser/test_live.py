@@ -79,9 +79,12 @@ def test_changes_add_up_to_the_whole_and_a_client_that_missed_one_gets_the_whole
     seen.errors[:] = [text for text in seen.errors if "ERR_FAILED" not in text]
 
 
-def test_a_data_route_that_never_answers_leaves_a_page_that_goes_on(visit, demo_server):
+@pytest.mark.parametrize("instead", [{"status": 502}, {"content_type": "text/html"}])
+def test_a_data_route_that_gives_something_else_leaves_a_page_that_goes_on(
+    visit, demo_server, instead
+):
     seen = visit(demo_server)
-    seen.page.route(LIVE, lambda route: route.fulfill(status=502, body="proxy"))
+    seen.page.route(LIVE, lambda route: route.fulfill(body="<h1>Who are you?</h1>", **instead))
     seen.open("Dashboard")
     seen.start()
     seen.charts("dashboard-pair").first.wait_for(timeout=150_000)
