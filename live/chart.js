@@ -5,23 +5,34 @@ import { groundOf, isLight, onGround } from "./theme.js";
 
 const charts = new WeakMap();
 const MINUTE = 60000;
+const AGAIN_MS = 3000;
+const UNLOADED = "The chart library could not be loaded. It is asked for again in a few seconds.";
 let plotly;
 
-// The first of the addresses whose file runs here.
+// The first of the addresses whose file runs here; null where none does, and a moment later they
+// are tried again.
 export function loadPlotly(urls) {
-  plotly ??= urls.reduce(
-    (found, url) => found.then((library) => library ?? run(url)),
-    Promise.resolve(window.Plotly),
-  );
+  plotly ??= firstThatRuns(urls).then((library) => {
+    if (!library) setTimeout(() => (plotly = undefined), AGAIN_MS);
+    return library;
+  });
   return plotly;
 }
 
+async function firstThatRuns(urls) {
+  for (const url of urls) {
+    const library = window.Plotly ?? (await run(url));
+    if (library) return library;
+  }
+  return null;
+}
+
 function run(url) {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const script = document.createElement("script");
     script.src = url;
     script.onload = () => resolve(window.Plotly);
-    script.onerror = () => reject(new Error("The chart library could not be loaded."));
+    script.onerror = () => resolve(null);
     document.head.appendChild(script);
   });
 }
@@ -177,10 +188,21 @@ class Chart {
     this.message = message;
     this.node.style.height = `${message.height}px`;
     this.node.setAttribute("aria-label", message.alt);
-    loadPlotly(urls).then((library) => {
-      this.library = library;
-      this.schedule();
-    });
+    this.urls = urls;
+    this.load();
+  }
+
+  async load() {
+    this.library ??= await loadPlotly(this.urls);
+    if (this.gone) return;
+    clearTimeout(this.again);
+    if (!this.library) {
+      this.node.textContent = UNLOADED;
+      this.again = setTimeout(() => this.load(), 2 * AGAIN_MS);
+      return;
+    }
+    if (this.again) this.node.textContent = this.again = "";
+    this.schedule();
   }
 
   schedule() {
@@ -299,6 +321,7 @@ class Chart {
 
   remove() {
     this.gone = true;
+    clearTimeout(this.again);
     this.resizing.disconnect();
     document.removeEventListener("visibilitychange", this.onShow);
     if (this.draws) this.library.purge(this.node);

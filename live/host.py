@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -16,26 +16,25 @@ from live.preloads import every_chunk
 from live.route import PATH
 
 # These go into every message, so they only name the module that does the work.
-_AT = 'const at = (path) => new URL("." + path, document.baseURI).href;\n'
 _PLOTLY = f"{json.dumps(plotly_paths())}.map(at)"
-_CHART = f"""{_AT}
-const host = import(at("{module_path("chart")}"));
+_CHART = f"""
+const host = load("{module_path("chart")}");
 export default function (component) {{
   const mount = component.parentElement;
   host.then((module) => module.render(component, {_PLOTLY}));
   return () => host.then((module) => module.remove(mount));
 }}
 """
-_CARDS = f"""{_AT}
-const cards = import(at("{module_path("cards")}"));
+_CARDS = f"""
+const cards = load("{module_path("cards")}");
 export default function (component) {{
   const mount = component.parentElement;
   cards.then((module) => module.render(component));
   return () => cards.then((module) => module.remove(mount));
 }}
 """
-_BEAT = f"""{_AT}
-const hub = import(at("{module_path("hub")}"));
+_BEAT = f"""
+const hub = load("{module_path("hub")}");
 export default function (component) {{
   const data = {{ ...component.data, url: at("{PATH}") }};
   hub.then((module) => module.follow({{ ...component, data }}));
@@ -44,10 +43,10 @@ export default function (component) {{
 """
 # Until then the page itself is being drawn.
 _SHOWN_MS = 1000
-_PRELOAD = f"""{_AT}
+_PRELOAD = f"""
 const fetchAll = () => {{
-  import(at("{module_path("cards")}"));
-  import(at("{module_path("chart")}")).then((module) => module.loadPlotly({_PLOTLY}));
+  load("{module_path("cards")}");
+  load("{module_path("chart")}").then((module) => module.loadPlotly({_PLOTLY}));
   for (const path of {json.dumps(every_chunk())}) {{
     const link = document.createElement("link");
     Object.assign(link, {{ rel: "modulepreload", crossOrigin: "", href: at(path) }});
@@ -58,11 +57,32 @@ setTimeout(() => (window.requestIdleCallback ?? setTimeout)(fetchAll), {_SHOWN_M
 export default function () {{}}
 """
 
-_component = partial(st.components.v2.component, isolate_styles=False)
-_chart = _component("platform_live_chart", js=_CHART)
-_cards = _component("platform_live_cards", js=_CARDS)
-_beat = _component("platform_live_beat", js=_BEAT)
-_preload = _component("platform_preload", js=_PRELOAD)
+# A server that was started again may have other modules. Those of before would go on beside them,
+# so the page begins anew; it does as well, once a minute, where a module could not be fetched.
+_RELEASE = hashlib.sha256("".join((_CHART, _CARDS, _BEAT, _PRELOAD)).encode()).hexdigest()[:12]
+_AT = f"""
+const at = (path) => new URL("." + path, document.baseURI).href;
+if ((window.platformRelease ??= "{_RELEASE}") !== "{_RELEASE}") location.reload();
+const load = (path) => import(at(path)).catch(() => {{
+  const wait = Number(sessionStorage.platformReload ?? 0) + 60000 - Date.now();
+  const reload = () => {{
+    sessionStorage.platformReload = Date.now();
+    location.reload();
+  }};
+  window.platformReload ??= setTimeout(reload, Math.max(2000, Math.min(wait, 60000)));
+  return new Promise(() => {{}});
+}});
+"""
+
+
+def _component(name: str, js: str) -> Any:
+    return st.components.v2.component(name, js=_AT + js, isolate_styles=False)
+
+
+_chart = _component("platform_live_chart", _CHART)
+_cards = _component("platform_live_cards", _CARDS)
+_beat = _component("platform_live_beat", _BEAT)
+_preload = _component("platform_preload", _PRELOAD)
 
 
 def chart_part(

@@ -98,6 +98,20 @@ button[kind^="primary"]:not([disabled]), [data-tag] {
   background-color: #4a66d9 !important; border-color: #4a66d9 !important; color: #fff !important;
 }
 button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
+/* Old data are greyed; the badge beside says since when. */
+.st-key-stale { display: none; }
+:is(body:has(.st-key-stale), html[data-unanswered]) :is(.live-chart, .spark) {
+  opacity: 0.55; filter: grayscale(0.6);
+}
+:is(body:has(.st-key-stale), html[data-unanswered]) [data-testid="stMetricValue"] {
+  opacity: 0.75; filter: grayscale(1);
+}
+.live-unanswered {
+  position: fixed; z-index: 1000000; top: 0.6rem; left: 50%; transform: translateX(-50%);
+  box-sizing: border-box; max-width: calc(100vw - 1rem); width: max-content;
+  padding: 0.5rem 1rem; border-radius: 0.5rem; background: #9a4a00; color: #fff;
+  font-family: "Source Sans", sans-serif; font-size: 0.9rem;
+}
 .live-chart { width: 100%; min-width: 0; }
 .live-clock {
   position: absolute; z-index: 5; pointer-events: none; white-space: nowrap;
@@ -151,15 +165,6 @@ button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
     width: 100% !important;
   }
 }
-</style>
-"""
-
-
-# Old data are greyed; the badge beside says since when.
-_STALE = """
-<style>
-.live-chart, .spark { opacity: 0.55; filter: grayscale(0.6); }
-[data-testid="stMetricValue"] { opacity: 0.75; filter: grayscale(1); }
 </style>
 """
 
@@ -306,7 +311,8 @@ def _header(ctx: Context) -> bool:
     else:
         still_cards(page_parts.age_part(version, text, fresh=fresh), key=page_parts.AGE)
     if not fresh:
-        st.html(_STALE)
+        with st.container(key="stale"):  # what greys the page; see the style sheet
+            st.html("<span></span>")
     return fresh
 
 

@@ -49,8 +49,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(folder: Path, source: str, **settings: str) -> Server:
-    port = free_port()
+def start_server(
+    folder: Path, source: str, *, root: Path = ROOT, port: int | None = None, **settings: str
+) -> Server:
+    port = port or free_port()
     log = folder / "server.log"
     environment = os.environ | {
         "CRYPTO_DB_PATH": str(folder / "ticks.db"),
@@ -61,7 +63,7 @@ def start_server(folder: Path, source: str, **settings: str) -> Server:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-            cwd=ROOT,
+            cwd=root,
             env=environment,
             stdout=out,
             stderr=subprocess.STDOUT,
