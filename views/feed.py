@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from runtime import FeedStatus
 
 _FRESH_MS = 15_000
+# Clocks that are set by the network are within a second of the exchange's.
+_AHEAD_MS = 5_000
 _SOURCES = {
     "demo": "SIMULATED DATA: the demo market. No price here was ever traded.",
     "replay": "SIMULATED DATA: the replay of a recording. It says nothing of the market now.",
@@ -37,9 +39,15 @@ def status_lines(status: FeedStatus) -> list[tuple[str, str]]:
 
 
 def age(now_ms: int, last_ms: int | None, zone: ZoneInfo | None) -> tuple[str, bool]:
-    """How long ago the newest print was, and whether that counts as fresh; "" where none was."""
+    """How long ago the newest print was, and whether that counts as fresh; "" where none was.
+
+    A print from well ahead of this machine's clock is of no known age, so it is not fresh.
+    """
     if last_ms is None:
         return "", True
+    if last_ms - now_ms > _AHEAD_MS:
+        ahead = duration(last_ms - now_ms)
+        return f"clocks differ: last trade {ahead} ahead, {moment(last_ms, zone)}", False
     behind = max(now_ms - last_ms, 0)
     if behind <= _FRESH_MS:
         return f"{duration(behind)} old", True

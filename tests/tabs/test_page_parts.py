@@ -66,6 +66,20 @@ def test_candles_without_a_trade_have_a_version_and_no_age():
     assert age_of_result(None, None) == ""
 
 
+@pytest.mark.parametrize(
+    ("behind_ms", "text", "fresh"),
+    [
+        (400, "400 ms old", True),
+        (-5_000, "0 ms old", True),
+        (-5_001, "clocks differ: last trade 5.0 s ahead, 2001-09-09 01:46:45 UTC", False),
+        (-7_200_000, "clocks differ: last trade 2.0 h ahead, 2001-09-09 03:46:40 UTC", False),
+    ],
+)
+def test_a_trade_from_ahead_of_this_clock_is_not_called_fresh(behind_ms, text, fresh):
+    now_ms = 1_000_000_000_000  # 2001-09-09T01:46:40Z, the billennium
+    assert age(now_ms, now_ms - behind_ms, None) == (text, fresh)
+
+
 def test_the_feeds_state_is_shown_without_a_database_too():
     lines = page_parts.status_part(None, LIVE)["cards"][0]["items"]
     assert lines[0]["runs"] == [["Feed ", "muted"], ["live", "strong"]]
