@@ -310,15 +310,24 @@ class Runtime:
         if self._collector is not None:
             self._collector.skip_backfill()
 
-    def clear_data(self) -> None:
+    def clear_data(self, source: str | None = None) -> None:
         """Delete every tick, candle and gap of this source.
+
+        Parameters
+        ----------
+        source : str, optional
+            Which one is meant; another page may have switched since the question was put.
 
         Raises
         ------
         BadInput
-            Another process collects into the file.
+            Another process collects into the file, or the source is not the one that is meant.
         """
-        with self._lock:
+        with self._lock:  # no switch comes between the look at the source and the deletion
+            if source not in (None, self._source):
+                raise BadInput(
+                    f"The source is {self._source} by now, not {source}; nothing was deleted."
+                )
             database = self._usable()
             if self.status().role == "viewer":
                 raise BadInput("Another process collects into this file; clear it there.")

@@ -321,14 +321,17 @@ def _database(runtime: Runtime) -> None:
             f"Delete every trade, candle and gap of **{SOURCES[runtime.source]}**? Settings, paper "
             "accounts, alert rules, jobs and saved runs stay."
         )
-        st.button("Yes, delete them", key="clear", type="primary", on_click=_clear)
+        st.button(
+            "Yes, delete them", key="clear", type="primary", on_click=_clear, args=(runtime.source,)
+        )
 
 
-def _clear() -> None:
+def _clear(source: str) -> None:
+    """Delete what the question named: another page may have switched the source since."""
     try:
-        get_runtime().clear_data()
+        get_runtime().clear_data(source)
         forget_views()
-        notice("info", "The stored data of this source were deleted.")
+        notice("info", f"The stored data of {SOURCES[source]} were deleted.")
     except PlatformError as problem:
         notice("error", str(problem))
 

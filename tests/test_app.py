@@ -340,6 +340,24 @@ def test_clearing_asks_and_then_deletes(open_app):
         assert snapshot.count("ticks") == 0
 
 
+def test_clearing_deletes_no_other_market_than_the_one_it_named(open_app):
+    app = open_app(2, "Dashboard")
+    runtime = runtime_module.get_runtime()
+    runtime.switch("live")
+    fill(Path(Config.DB_PATH), TWO[:1], 1)
+    runtime.switch("demo")
+    app.run()
+    assert "of **Demo market" in texts(app)
+    runtime.switch("live")  # as another page does while the question stands
+    app.button(key="clear").click().run()
+    assert_healthy(app)
+    assert "The source is live by now, not demo; nothing was deleted" in texts(app)
+    for source in ("live", "demo"):
+        runtime.switch(source)
+        with runtime.database.snapshot() as snapshot:
+            assert snapshot.count("ticks") > 0, source
+
+
 def test_a_database_that_is_none_is_a_sentence(open_app, tmp_path):
     (tmp_path / "t_demo.db").write_text("this is no database, it only looks like a file" * 10)
     app = AppTest.from_file(APP, default_timeout=60)

@@ -95,6 +95,18 @@ def test_a_second_runtime_is_a_viewer_that_says_who_collects(desk):
         viewer.clear_data()
 
 
+def test_clearing_another_source_than_this_one_deletes_nothing(desk):
+    one = desk()
+    one.start("btcusdt")
+    wait_for(lambda: stored(one) > 10)
+    one.stop()
+    with pytest.raises(BadInput, match="The source is demo by now, not live"):
+        one.clear_data("live")
+    assert stored(one) > 10
+    one.clear_data("demo")
+    assert stored(one) == 0
+
+
 def test_a_viewer_s_symbols_are_taken_by_the_holder(desk):
     holder, viewer = desk(), desk()
     holder.start("btcusdt")
