@@ -13,7 +13,7 @@ from config import Config
 from errors import DatabaseError, PlatformError
 from live.feed import name_of
 from live.host import beat, preload, still_cards
-from runtime import Runtime, get_runtime
+from runtime import FeedStatus, Runtime, get_runtime
 from tabs import (
     alert_notices,
     alerts,
@@ -217,6 +217,7 @@ def _live(status_place: Any) -> None:
 def _page(runtime: Runtime, status_place: Any, *, first: bool) -> bool:
     """Draw all that is refreshed; whether the browser keeps it up to date from here on."""
     status = runtime.status()
+    _redraw_sidebar(status)
     _of_one_market(status.source)
     header = st.container(horizontal=True, vertical_alignment="center", gap="small", key="header")
     # Always there, empty or not: what comes and goes above must not move the charts below.
@@ -242,6 +243,17 @@ def _page(runtime: Runtime, status_place: Any, *, first: bool) -> bool:
         return False
     _follow(ctx, fresh, again=first)
     return True
+
+
+def _redraw_sidebar(status: FeedStatus) -> None:
+    """Run the whole page where another page or process has started, stopped or switched the feed.
+
+    Once a refresh: a state that is another one at each look must not keep the page running.
+    """
+    redrawn = st.session_state.pop("sidebar-redrawn", False)
+    if sidebar.is_behind(status) and not redrawn:
+        st.session_state["sidebar-redrawn"] = True
+        st.rerun()
 
 
 def _of_one_market(source: str) -> None:

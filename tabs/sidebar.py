@@ -10,7 +10,7 @@ from candles import CHART_TIMEFRAMES, timeframe_ms
 from config import Config
 from errors import BadInput, PlatformError
 from live.host import still_cards
-from runtime import Runtime, get_runtime
+from runtime import FeedStatus, Runtime, get_runtime
 from tabs import page_parts
 from tabs.context import Context, Settings, forget_views
 from ticks import clean_symbols
@@ -149,7 +149,8 @@ def notice(kind: str, text: str) -> None:
 
 def _feed(runtime: Runtime) -> None:
     status = runtime.status()
-    st.session_state["source"] = runtime.source
+    st.session_state["source"] = status.source
+    st.session_state["sidebar-shows"] = _shows(status)
     st.selectbox(
         "Source",
         list(SOURCES),
@@ -185,6 +186,16 @@ def _feed(runtime: Runtime) -> None:
         disabled=not status.running or status.role == "viewer",
         on_click=_stop,
     )
+
+
+def _shows(status: FeedStatus) -> tuple[str, str, bool]:
+    """What the widgets of the feed depend on: which market, who collects, whether it runs."""
+    return (status.source, status.role, status.running)
+
+
+def is_behind(status: FeedStatus) -> bool:
+    """Whether the sidebar was drawn for another state of the feed than this one."""
+    return bool(st.session_state.get("sidebar-shows") != _shows(status))
 
 
 def _source_chosen() -> None:

@@ -7,7 +7,9 @@ import re
 import shutil
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ import runtime as runtime_module
 from config import Config
 from database import Database
 from simulator.prices import PlantedTape
-from tabs import shell, statistics_tab
+from tabs import shell, sidebar, statistics_tab
 from tabs.context import forget_views
 from ticks import TickBatch
 from views import pair_page, warm
@@ -356,6 +358,61 @@ def test_clearing_deletes_no_other_market_than_the_one_it_named(open_app):
         runtime.switch(source)
         with runtime.database.snapshot() as snapshot:
             assert snapshot.count("ticks") > 0, source
+
+
+def after_the_sidebar(monkeypatch, act: Callable[[runtime_module.Runtime], object]) -> list[int]:
+    """Have another page act between the drawing of the sidebar and the rest, the first time.
+
+    Returns a list that gets longer with every drawing of the sidebar.
+    """
+    drawn, render = [], sidebar.render
+
+    def drawn_and_acted(runtime):
+        place = render(runtime)
+        drawn.append(len(drawn))
+        if len(drawn) == 1:
+            act(runtime)
+        return place
+
+    monkeypatch.setattr(sidebar, "render", drawn_and_acted)
+    return drawn
+
+
+def test_a_feed_started_or_stopped_by_another_page_changes_the_buttons_of_this_one(
+    open_app, monkeypatch
+):
+    drawn = after_the_sidebar(monkeypatch, lambda runtime: runtime.start(TWO))
+    app = open_app(2, "Health")
+    assert_healthy(app)
+    assert len(drawn) == 2, "drawn again, and once"
+    assert (app.button(key="start").disabled, app.button(key="stop").disabled) == (True, False)
+    after_the_sidebar(monkeypatch, lambda runtime: runtime.stop())
+    app.run()
+    assert (app.button(key="start").disabled, app.button(key="stop").disabled) == (False, True)
+
+
+def test_a_source_chosen_on_another_page_is_the_one_the_sidebar_names(open_app, monkeypatch):
+    drawn = after_the_sidebar(monkeypatch, lambda runtime: runtime.switch("live"))
+    app = open_app(2, "Health")
+    assert_healthy(app)
+    assert len(drawn) == 2
+    assert app.sidebar.selectbox(key="source").value == "live"
+    assert "of **Live market" in texts(app)
+    assert "SIMULATED DATA" not in texts(app)
+
+
+def test_a_state_that_is_another_one_at_each_look_does_not_keep_the_page_running(
+    open_app, monkeypatch
+):
+    look, status = count(), runtime_module.Runtime.status
+    monkeypatch.setattr(
+        runtime_module.Runtime,
+        "status",
+        lambda self: replace(status(self), running=next(look) % 2 == 0),
+    )
+    drawn = after_the_sidebar(monkeypatch, lambda runtime: None)
+    assert_healthy(open_app(2, "Health"))
+    assert len(drawn) <= 2
 
 
 def test_a_database_that_is_none_is_a_sentence(open_app, tmp_path):

@@ -189,6 +189,15 @@ def test_stop_and_start_again_keeps_everything(visit, demo_server):
     seen.page.locator(".st-key-header").get_by_text("live").wait_for()
 
 
+def test_what_one_page_stops_and_starts_another_can_start_and_stop(visit, demo_server):
+    one = running(visit, demo_server)
+    other = running(visit, demo_server, "Health")
+    for pressed, left in (("stop", "start"), ("start", "stop")):
+        one.page.locator(f".st-key-{pressed} button").click()
+        other.page.locator(f".st-key-{left} button:not([disabled])").wait_for()
+        other.page.locator(f".st-key-{pressed} button[disabled]").wait_for()
+
+
 def test_the_recording_reaches_the_screen(visit, replay_server, screenshots):
     seen = running(visit, replay_server, "OHLC Charts")
     seen.charts("ohlc").first.wait_for(timeout=100_000)
