@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from errors import PlatformError
 from live.payload import Packed, changes, pack, shared, whole
 
 _KEPT = 16
@@ -109,7 +110,7 @@ class Feed:
     make : callable
         Reads the data and makes the parts; called by one thread at a time.
     fresh_s : float
-        Who asks within this time of a making gets the same message.
+        Who asks within this time of a making gets the same message, or the same error.
     clock : callable
         Seconds, monotonic.
     news : News, optional
@@ -132,6 +133,7 @@ class Feed:
         self._make, self._fresh_s, self._clock = make, fresh_s, clock
         self._messages: OrderedDict[int, Message] = OrderedDict()
         self._newest: Message | None = None
+        self._failure: tuple[PlatformError, float] | None = None
         self._making = threading.Lock()
         self._asked_at = clock()
 
@@ -185,14 +187,25 @@ class Feed:
         Raises
         ------
         PlatformError
-            As the making does.
+            As the making does, or did just now: a database that takes long to fail is not asked
+            again by each of those who waited.
         """
         message = self.at_hand()
         if message is not None:
             return message
         with self._making:
             message = self.at_hand()
-            return self._next() if message is None else message
+            if message is not None:
+                return message
+            if self._failure is not None and self._clock() - self._failure[1] <= self._fresh_s:
+                raise _again(self._failure[0])
+            try:
+                message = self._next()
+            except PlatformError as error:
+                self._failure = (_again(error), self._clock())
+                raise
+            self._failure = None
+            return message
 
     def answer(self, message: Message, have: int) -> bytes:
         """The message for a browser that has number ``have``, 0 for none."""
@@ -214,6 +227,13 @@ class Feed:
             )
         self._messages, self._newest = kept, message
         return message
+
+
+def _again(error: PlatformError) -> PlatformError:
+    """The same error without a traceback: that grows, and keeps what was read, at each raising."""
+    same = type(error).__new__(type(error), *error.args)
+    same.__dict__.update(error.__dict__)
+    return same
 
 
 class Feeds:

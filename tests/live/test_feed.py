@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 
 import numpy as np
 import pytest
 
-from errors import DatabaseError
+from errors import DatabaseError, RateLimited
 from live.feed import Feed, Feeds, Made, name_of
 from tests.live.messages import apply, read
 
@@ -132,7 +133,40 @@ def test_a_making_that_fails_is_tried_again(clock):
     with pytest.raises(DatabaseError):
         feed.latest()
     broken.clear()
+    clock.now_s = 0.3
     assert feed.latest().seq == 1
+
+
+def test_who_waited_for_a_making_that_fails_does_not_repeat_it(clock):
+    asked, failed, go = [], [], threading.Event()
+
+    def slow() -> Made:
+        asked.append(1)
+        go.wait(5)
+        time.sleep(0.1)
+        raise RateLimited("The exchange asks to wait.", 7.0)
+
+    feed = Feed(slow, 0.25, clock)
+
+    def ask() -> None:
+        try:
+            feed.latest()
+        except RateLimited as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert len(asked) == 1
+    assert [(str(e), e.retry_after_s) for e in failed] == [("The exchange asks to wait.", 7.0)] * 12
+    depths = [len(traceback.extract_tb(error.__traceback__)) for error in failed]
+    assert max(depths) <= 4, "from ask to slow: each has a traceback of its own"
+    clock.now_s = 0.3
+    ask()
+    assert len(asked) == 2, "later it is tried again"
 
 
 def test_sessions_with_the_same_settings_share_a_feed_and_others_do_not():
