@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,9 +23,16 @@ READY = "/platform/ready"
 _FREEZE_AFTER_S = 20.0
 
 
-def routes() -> list[Any]:
-    """What this process serves beside the page."""
-    return [*assets.routes(), route.route(), export_files.route(), Route(READY, _ready)]
+def routes() -> list[Route]:
+    """What this process serves beside the page; below ``server.baseUrlPath`` as well, where set.
+
+    The page's addresses are relative to its own, which is below that path. The bare ones stay for
+    a proxy that takes the path off.
+    """
+    bare = [*assets.routes(), route.route(), export_files.route(), Route(READY, _ready)]
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    below = [Route(f"/{base}{r.path}", r.endpoint, methods=list(r.methods or ())) for r in bare]
+    return bare + below if base else bare
 
 
 async def _ready(_: Request) -> Response:

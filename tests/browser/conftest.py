@@ -68,7 +68,8 @@ def start_server(
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://localhost:{port}", process, log)
+    base = settings.get("STREAMLIT_SERVER_BASE_URL_PATH", "").strip("/")
+    server = Server(f"http://localhost:{port}/{base}".rstrip("/"), process, log)
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from starlette.requests import Request
+from streamlit.url_util import make_url_path
 
 from tabs import server
 from views import warm
@@ -24,6 +25,16 @@ def ready() -> int:
 def test_ready_is_said_when_everything_is_loaded_and_not_before(warmed, status, monkeypatch):
     monkeypatch.setattr(warm, "is_complete", lambda: warmed)
     assert ready() == status
+
+
+@pytest.mark.parametrize("base", ["desk", "/desk/", "a/b"])
+def test_everything_is_served_below_the_base_path_as_well(base, monkeypatch):
+    bare = {r.path: (r.methods, r.name) for r in server.routes()}
+    monkeypatch.setattr(server.st, "get_option", {"server.baseUrlPath": base}.get)
+    served = {r.path: (r.methods, r.name) for r in server.routes()}
+    # By Streamlit's own rule, as its page is.
+    assert served == bare | {make_url_path(base, path): what for path, what in bare.items()}
+    assert len(served) == 2 * len(bare)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no nice(1)")
