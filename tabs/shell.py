@@ -98,14 +98,8 @@ button[kind^="primary"]:not([disabled]), [data-tag] {
   background-color: #4a66d9 !important; border-color: #4a66d9 !important; color: #fff !important;
 }
 button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
-/* Old data are greyed; the badge beside says since when. */
-.st-key-stale { display: none; }
-:is(body:has(.st-key-stale), html[data-unanswered]) :is(.live-chart, .spark) {
-  opacity: 0.55; filter: grayscale(0.6);
-}
-:is(body:has(.st-key-stale), html[data-unanswered]) [data-testid="stMetricValue"] {
-  opacity: 0.75; filter: grayscale(1);
-}
+html[data-unanswered] :is(.live-chart, .spark) { opacity: 0.55; filter: grayscale(0.6); }
+html[data-unanswered] [data-testid="stMetricValue"] { opacity: 0.75; filter: grayscale(1); }
 .live-unanswered {
   position: fixed; z-index: 1000000; top: 0.6rem; left: 50%; transform: translateX(-50%);
   box-sizing: border-box; max-width: calc(100vw - 1rem); width: max-content;
@@ -166,6 +160,17 @@ button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
   }
 }
 </style>
+"""
+
+
+# Old data are greyed; the badge beside says since when. With nothing but a style Streamlit would
+# keep it apart from the fragment, and the page grey until a run of the whole.
+_STALE = """
+<style>
+.live-chart, .spark { opacity: 0.55; filter: grayscale(0.6); }
+[data-testid="stMetricValue"] { opacity: 0.75; filter: grayscale(1); }
+</style>
+<span></span>
 """
 
 
@@ -323,8 +328,7 @@ def _header(ctx: Context) -> bool:
     else:
         still_cards(page_parts.age_part(version, text, fresh=fresh), key=page_parts.AGE)
     if not fresh:
-        with st.container(key="stale"):  # what greys the page; see the style sheet
-            st.html("<span></span>")
+        st.html(_STALE)
     return fresh
 
 
