@@ -27,9 +27,8 @@ function silent() {
     note.setAttribute("role", "status");
     document.documentElement.dataset.unanswered = "";
   }
-  note.textContent =
-    `No answer from the desk's program for ${Math.round(quiet / 1000)} s: ` +
-    "what is shown is at least as old.";
+  const seconds = Math.round(quiet / 1000);
+  note.textContent = `No answer for ${seconds} s: what is shown is at least as old.`;
 }
 
 async function look() {

@@ -100,6 +100,7 @@ button[kind^="primary"]:not([disabled]), [data-tag] {
 button[kind^="primary"]:not([disabled]):hover { filter: brightness(1.08); }
 html[data-unanswered] :is(.live-chart, .spark) { opacity: 0.55; filter: grayscale(0.6); }
 html[data-unanswered] [data-testid="stMetricValue"] { opacity: 0.75; filter: grayscale(1); }
+html[data-unanswered] .st-key-page-age { text-decoration: line-through; }
 .live-unanswered {
   position: fixed; z-index: 1000000; top: 0.6rem; left: 50%; transform: translateX(-50%);
   box-sizing: border-box; max-width: calc(100vw - 1rem); width: max-content;

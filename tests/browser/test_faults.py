@@ -47,7 +47,7 @@ def test_a_program_that_answers_no_more_is_said_and_the_page_goes_on_when_it_doe
     try:
         wait_for_data(seen)
         os.kill(server.process.pid, signal.SIGSTOP)
-        seen.page.locator(UNANSWERED, has_text="No answer from the desk's program for").wait_for()
+        seen.page.locator(UNANSWERED, has_text="No answer for").wait_for()
         assert 0.5 < opacity(seen) < 0.6
         os.kill(server.process.pid, signal.SIGCONT)
         seen.page.locator(UNANSWERED).wait_for(state="detached")
