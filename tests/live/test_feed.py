@@ -42,6 +42,16 @@ def clock() -> Clock:
     return Clock()
 
 
+def at_once(count, ask, go):
+    """Ask in so many threads, all of which are waiting when it begins."""
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join()
+
+
 def test_all_who_ask_at_once_get_one_making(clock):
     made, go = [], threading.Event()
 
@@ -52,12 +62,7 @@ def test_all_who_ask_at_once_get_one_making(clock):
         return Made(None, {"a": {"words": "x"}}, ((), ()))
 
     feed, got = Feed(slow, 1.0, clock), []
-    threads = [threading.Thread(target=lambda: got.append(feed.latest())) for _ in range(50)]
-    for thread in threads:
-        thread.start()
-    go.set()
-    for thread in threads:
-        thread.join()
+    at_once(50, lambda: got.append(feed.latest()), go)
     assert len(made) == 1
     assert {id(message) for message in got} == {id(got[0])}
     answers = {id(feed.answer(message, 0)) for message in got}
@@ -154,12 +159,7 @@ def test_who_waited_for_a_making_that_fails_does_not_repeat_it(clock):
         except RateLimited as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    go.set()
-    for thread in threads:
-        thread.join()
+    at_once(12, ask, go)
     assert len(asked) == 1
     assert [(str(e), e.retry_after_s) for e in failed] == [("The exchange asks to wait.", 7.0)] * 12
     depths = [len(traceback.extract_tb(error.__traceback__)) for error in failed]
